@@ -1,0 +1,47 @@
+"""What every classifier offers: crops in, probabilities out; it knows nothing of slides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.card import ModelCard
+
+
+class ClassifierError(Exception):
+    """A classifier cannot be built or cannot work on what it was given."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Calibrated probabilities, one row a crop, one column a class of the card, in the card's order."""
+
+    probabilities: NDArray[np.float32]  # (n, k)
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+
+@dataclass
+class Compute:
+    """What a classifier did to get by on its device; goes to run.json."""
+
+    device: str
+    precision: str
+    batch_size: int
+    events: list[str] = field(default_factory=list)  # "out of memory at 512 crops: going on with 256"
+
+
+class Classifier(ABC):
+    """Scores crops of the size that its card states."""
+
+    card: ModelCard
+    compute: Compute
+
+    @abstractmethod
+    def predict(self, crops: NDArray[np.uint8]) -> Predictions:
+        """Score `crops`, (n, crop_px, crop_px, 3) RGB. The bits of a row do not depend on the rows beside it."""

@@ -1,0 +1,110 @@
+"""What must be known of weights before they are used: classes, roles, scale, calibration, where they come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Role = Literal["blast", "other", "excluded"]
+Activation = Literal["softmax", "sigmoid"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+class CardError(ValueError):
+    """A card contradicts itself or lacks what it needs."""
+
+
+@dataclass(frozen=True)
+class SubjectCounts:
+    """How one subject's cells, never seen in training, were called."""
+
+    subject: str
+    role: Role  # what the cells are: "blast" gives sensitivity, "other" gives specificity
+    cells: int
+    called_blast: int
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The facts that stand beside a classifier's weights in `card.json`.
+
+    Exactly one of `crop_um`, `crop_diameters` or neither says what a crop covers: a fixed field in
+    micrometres, so many diameters of the proposed box, or (neither) `crop_px` level-0 pixels, whatever
+    they measure.
+    """
+
+    name: str
+    summary: str  # one line: what it is and what it is not
+    classes: tuple[str, ...]  # in the order of the network's outputs; a sigmoid network has two, negative first
+    roles: Mapping[str, Role]
+    positive_class: str  # whose probability is compared with `threshold`, and which a heat map explains
+    activation: Activation
+    network: Mapping[str, Any]  # what networks.build needs: {"name": ..., options}
+    crop_px: int
+    crop_um: float | None = None
+    crop_diameters: float | None = None
+    preparation: tuple[Mapping[str, Any], ...] = ()  # named steps: ({"step": "clahe", ...}, ...)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of RGB in [0, 1]
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    threshold: float = 0.5  # a cell is called blast where P(blast) >= threshold
+    temperature: float = 1.0  # logits are divided by it
+    cam_layer: str | None = None
+    licence: str = ""
+    training_data: str = ""
+    subjects: tuple[SubjectCounts, ...] = ()
+    blank_fractions: tuple[float, ...] = ()  # apparent fractions of negative slides of >= 200 cells, for the limit of blank
+    sha256: str = ""  # of weights.safetensors
+    extra: Mapping[str, Any] = field(default_factory=dict)  # metrics and the like, shown but not used
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise CardError(f"Card {self.name!r}: classes must be two or more different names, not {list(self.classes)}.")
+        if set(self.roles) != set(self.classes) or not set(self.roles.values()) <= set(ROLES):
+            raise CardError(f"Card {self.name!r}: every class needs one role of {ROLES}; roles are {dict(self.roles)}.")
+        if "blast" not in self.roles.values() or "other" not in self.roles.values():
+            raise CardError(f"Card {self.name!r}: no fraction without a class of role 'blast' and one of role 'other'.")
+        if self.roles.get(self.positive_class) != "blast":
+            raise CardError(f"Card {self.name!r}: positive_class {self.positive_class!r} must be a class of role 'blast'.")
+        if self.activation == "sigmoid" and (len(self.classes) != 2 or self.classes[1] != self.positive_class):
+            raise CardError(f"Card {self.name!r}: a sigmoid needs two classes with the positive one second.")
+        if self.crop_um is not None and self.crop_diameters is not None:
+            raise CardError(f"Card {self.name!r}: give crop_um or crop_diameters, not both.")
+        if self.crop_px < 8 or not 0 < self.threshold < 1 or self.temperature <= 0 or min(self.std) <= 0:
+            raise CardError(
+                f"Card {self.name!r}: crop_px {self.crop_px} (>= 8), threshold {self.threshold} (0..1), "
+                f"temperature {self.temperature} (> 0) or std {self.std} (> 0) is out of range."
+            )
+
+    @property
+    def mpp(self) -> float | None:
+        """Microns per pixel of a crop; None where the card measures in diameters or in pixels."""
+        return None if self.crop_um is None else self.crop_um / self.crop_px
+
+    def columns(self, role: Role) -> list[int]:
+        """Return the output columns of the classes that have `role`."""
+        return [index for index, name in enumerate(self.classes) if self.roles[name] == role]
+
+    @classmethod
+    def load(cls, path: Path) -> ModelCard:
+        """Read `card.json`; raises CardError with the field that is wrong."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CardError(f"{path} is no readable model card: {error}") from error
+        known = {each.name for each in fields(cls)}
+        if not isinstance(values, dict) or (unknown := set(values) - known):
+            raise CardError(f"{path}: unknown fields {sorted(unknown) if isinstance(values, dict) else values!r}.")
+        for name in ("classes", "preparation", "mean", "std", "blank_fractions"):
+            if name in values:
+                values[name] = tuple(values[name])
+        try:
+            values["subjects"] = tuple(SubjectCounts(**each) for each in values.get("subjects", ()))
+            return cls(**values)
+        except TypeError as error:
+            raise CardError(f"{path}: {error}") from error
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

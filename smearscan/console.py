@@ -1,0 +1,176 @@
+"""What a person sees of a command: live on a terminal, plain dated lines in a log, JSON when asked for.
+
+Messages, tables and progress go to stderr; only `emit_json` and `print_text` write to stdout. This is the only file
+that knows rich, and it loads it late, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+PLAIN_EVERY_S = 30.0  # a log grows by one line of progress in this time at most
+
+
+def is_live() -> bool:
+    """Whether stderr is a terminal that can be redrawn."""
+    return sys.stderr.isatty()
+
+
+def _rich(width: int | None = None) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, width=width, soft_wrap=False)
+
+
+def say(message: str) -> None:
+    """Tell the reader something; in a log the line carries its time."""
+    if is_live():
+        _rich().print(message, markup=False)
+    else:
+        sys.stderr.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {message}\n")
+        sys.stderr.flush()
+
+
+def warn(message: str) -> None:
+    """Tell the reader of something that may matter."""
+    say(f"warning: {message}")
+
+
+def emit_json(value: object) -> None:
+    """Write a result to stdout for another program."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str) -> None:
+    """Write text that was asked for, as a name or a path, to stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None, right: Sequence[str] = ()) -> None:
+    """Show a table; the columns named in `right` are numbers and align right. Nothing is cut off in a log."""
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        number = name in right
+        shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number or index == 0 and is_live())
+    for row in rows:
+        shown.add_row(*(_cell(value) for value in row))
+    _rich(None if is_live() else 160).print(shown)
+
+
+def _cell(value: object) -> str:
+    from rich.markup import escape
+
+    return "-" if value is None or value == "" else escape(str(value))
+
+
+class Progress:
+    """Progress over work that is counted in parts of known weight, with the time left."""
+
+    def __init__(self, label: str, total: float) -> None:
+        self.label = label
+        self.total = total
+        self.done = 0.0
+        self._started = time.monotonic()
+        self._said = self._started
+        self._bar: RichProgress | None = None
+        self._task: TaskID | None = None
+        self._lines: dict[str, TaskID] = {}
+
+    def start(self) -> None:
+        self._started = self._said = time.monotonic()
+        if is_live():
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=_rich(), transient=True)
+            self._task = self._bar.add_task(self.label, total=self.total)
+            self._bar.start()
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def update(self, done: float, total: float, details: Mapping[str, str]) -> None:
+        """Show `done` of `total`, and one line for each part in work: its name and what it is at."""
+        self.done, self.total = done, total
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+            self._show_lines(self._bar, details)
+        elif time.monotonic() - self._said >= PLAIN_EVERY_S:
+            self._said = time.monotonic()
+            say(f"{self.label}: {self._share():.0f} %{self._left()}" + "".join(f"; {name}: {text}" for name, text in details.items()))
+
+    def _show_lines(self, bar: RichProgress, details: Mapping[str, str]) -> None:
+        from rich.markup import escape
+
+        for name in list(self._lines):
+            if name not in details:
+                bar.remove_task(self._lines.pop(name))
+        for name, text in details.items():
+            shown = escape(f"  {_shorten(name, 28)}  {text}")
+            if name not in self._lines:
+                self._lines[name] = bar.add_task(shown, total=None, start=False)
+            bar.update(self._lines[name], description=shown)
+
+    def _share(self) -> float:
+        return 100 * self.done / self.total if self.total else 0.0
+
+    def _left(self) -> str:
+        passed = time.monotonic() - self._started
+        if self.done <= 0 or passed < 1:
+            return ""
+        return f", about {format_seconds(passed * (self.total - self.done) / self.done)} left"
+
+
+@contextmanager
+def progress(label: str, total: float = 0.0) -> Iterator[Progress]:
+    """Show progress while the block runs."""
+    shown = Progress(label, total)
+    shown.start()
+    try:
+        yield shown
+    finally:
+        shown.stop()
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as a person says it: 42 s, 3 min, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def format_bytes(count: float) -> str:
+    """Return a size as a person says it: 512 B, 1.9 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else "…" + text[1 - width :]
+
+
+def options_of(values: Mapping[str, Any]) -> str:
+    """Return settings as one line: name = value, name = value."""
+    return ", ".join(f"{name} = {value}" for name, value in values.items())

@@ -1,0 +1,58 @@
+"""Detectors, classifiers and report writers by name: built-ins first, then what other packages offer.
+
+Another package adds a detector with ten lines and one entry point:
+
+    [project.entry-points."smearscan.detectors"]
+    mine = "my_package:MyDetector"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from smearscan.errors import PluginError
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "smearscan.detectors": {
+        "window": "detectors.window:WindowDetector",
+        "nuclei": "detectors.nuclei:NucleiDetector",
+        "yolo": "detectors.yolo:YoloDetector",
+    },
+    "smearscan.classifiers": {
+        "drawn-cells": "classifiers.bundled:drawn_cells",
+    },
+}
+
+
+def names(group: str) -> list[str]:
+    """Return every name that `find` would accept, sorted."""
+    return sorted({*BUILT_IN.get(group, {}), *(point.name for point in entry_points(group=group))})
+
+
+def find(group: str, name: str) -> Callable[..., Any]:
+    """Return the factory registered under `name`; a built-in wins over a stranger of the same name."""
+    kind = group.rsplit(".", 1)[-1].rstrip("s")
+    reference = BUILT_IN.get(group, {}).get(name)
+    if reference is None:
+        reference = _from_entry_points(group, name)
+    if reference is None:
+        raise PluginError(f"There is no {kind} named {name!r}. Known: {', '.join(names(group)) or 'none'}.")
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"The {kind} {name!r} is registered as {reference!r}, which cannot be loaded: {error}. "
+            "Install the package it needs, or choose another."
+        ) from error
+
+
+def _from_entry_points(group: str, name: str) -> str | None:
+    found: list[EntryPoint] = [point for point in entry_points(group=group) if point.name == name]
+    references = sorted({point.value for point in found})
+    if len(references) > 1:
+        raise PluginError(f"Two installed packages offer {name!r} in {group}: {', '.join(references)}. Uninstall one.")
+    return references[0] if references else None

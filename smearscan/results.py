@@ -1,0 +1,217 @@
+"""The records that steps hand to each other: columns inside, records at the edges.
+
+A box is left, top, right, bottom in level-0 pixels, right and bottom exclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOTICE = "For research use only. Not for use in diagnostic procedures."
+HEAT_MAP_NOTICE = "shows what moved the model's score, not pathology"
+
+Box: TypeAlias = tuple[int, int, int, int]
+Picture: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
+
+
+@dataclass(frozen=True)
+class Level:
+    """One layer of a slide's pyramid; level 0 is the finest."""
+
+    index: int
+    width: int
+    height: int
+    downsample: float
+    tile_width: int | None = None  # the file's own tiles, None where it has none
+    tile_height: int | None = None
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """What is known of a slide before its pixels are looked at."""
+
+    path: Path
+    reader: str
+    width: int
+    height: int
+    mpp: float | None  # microns per level-0 pixel
+    mpp_source: str | None  # "slides-csv", "file" or "--mpp"
+    levels: tuple[Level, ...]
+    bounds_left: int = 0  # what QuPath subtracts: openslide.bounds-x and -y
+    bounds_top: int = 0
+    notes: tuple[str, ...] = ()  # what the reader had to decide, in sentences for the report
+    bytes_on_disk: int = 0
+
+
+class Pixels(Protocol):
+    """What a step may ask of an open slide."""
+
+    @property
+    def info(self) -> SlideInfo: ...
+
+    def read(self, box: Box, level: int = 0) -> Picture:
+        """Return the pixels of `box`, which is in pixels of that level; outside the slide is white."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What is read at once (left .. bottom, with its margin) and what it owns (its core)."""
+
+    index: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+    core: Box
+
+    @property
+    def box(self) -> Box:
+        return (self.left, self.top, self.right, self.bottom)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What was scored on one slide, as columns, sorted by top then left: cells, or in window mode windows."""
+
+    boxes: NDArray[np.float32]  # (n, 4)
+    objectness: NDArray[np.float32]  # (n,) the detector's score
+    probabilities: NDArray[np.float32]  # (n, k) the classifier's, one column a class
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two ends of a confidence interval, as fractions in [0, 1]."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """One class of a card on one slide; excluded classes have no fraction."""
+
+    name: str
+    role: str
+    cells: int
+    fraction: float | None
+    wilson: Interval | None
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """The blast fraction corrected for the classifier's sensitivity and specificity (STATISTICS D4 to D6)."""
+
+    fraction: float | None  # None where the correction was refused
+    interval: Interval | None
+    method: str  # "subjects" (D6), "pooled_validation_optimistic" (D5), or "none: REASON"
+    unclipped: float | None = None
+    clipped: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Where a slide stands against a threshold."""
+
+    threshold: float
+    verdict: str  # above | below | indeterminate | insufficient
+    probability: float | None  # Pr(true fraction >= threshold), where D6's draws give it
+
+
+@dataclass(frozen=True)
+class WindowCount:
+    """Window mode's own numbers: windows are not cells, and their share is no blast percentage (D13)."""
+
+    size: int  # px
+    step: int
+    windows: int
+    blast_windows: int
+    nucleus_windows: int
+    blast_nucleus_windows: int
+    window_fraction: float | None
+    nucleus_window_fraction: float | None
+    overlap_factor: float
+
+
+@dataclass(frozen=True)
+class SlideCount:
+    """Every number that a report states of one slide; None is "cannot be said", never 0."""
+
+    proposals: int  # before suppression and exclusion
+    duplicates: int  # proposals that were another proposal's cell
+    cells: int  # unique, not excluded: the denominator
+    excluded: Mapping[str, int]  # by reason
+    blasts: int
+    classes: tuple[ClassCount, ...]
+    band: str  # no_cells | insufficient | limited | standard | decision, see the README
+    fraction: float | None
+    wilson: Interval | None
+    exact: Interval | None
+    deff: float | None
+    deff_note: str  # "" or "deff_unavailable"
+    clustered: Interval | None  # D3: Wilson on the effective counts
+    adjusted: Adjusted
+    limit_of_blank: float | None
+    limit_of_blank_note: str
+    below_limit_of_blank: bool | None
+    verdicts: tuple[Verdict, ...]
+    verdict_basis: str  # which interval the verdicts compare
+    no_blast_upper: float | None  # D10, where no blast was seen
+    mean_probability: float | None  # D11, beside `fraction`
+    heterogeneity: float | None  # D16: observed over binomial SD of random halves
+    windows: WindowCount | None = None
+
+
+@dataclass(frozen=True)
+class Area:
+    """How much of a slide was looked at, in mm2 (in level-0 pixels where there is no scale)."""
+
+    unit: str  # "mm2" | "px"
+    total: float
+    scanned: float
+    by_reason: Mapping[str, float]  # left out by the gate: glass, thick, blurred, no_nucleus
+    tiles: int = 0
+    tiles_by_reason: Mapping[str, int] = field(default_factory=dict)
+    unreadable_fraction: float = 0.0  # of the area that was to be scanned
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """A slide that was scanned; `partial` where more than 1 % could not be read."""
+
+    info: SlideInfo
+    status: str  # ok | partial | insufficient | no_cells
+    reason: str  # "" or a sentence
+    cells: Cells
+    called: tuple[str, ...]  # (n,) the class each cell was called
+    excluded: tuple[str, ...]  # (n,) "" or why the cell is not in the denominator
+    flagged: NDArray[np.bool_]  # (n,) called blast
+    count: SlideCount
+    area: Area
+    flags: tuple[str, ...]  # reasons to look, in sentences
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NotScanned:
+    """A slide that could not be scanned: data, not a log line."""
+
+    path: Path
+    status: str  # unreadable | failed | timed_out | stopped
+    reason: str  # one sentence for the report
+    traceback: str | None = None  # only of a programming error
+    info: SlideInfo | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+SlideOutcome: TypeAlias = Scanned | NotScanned

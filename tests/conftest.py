@@ -1,0 +1,19 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real images that SMEARSCAN_DATA names; without it the test is skipped."""
+    named = os.environ.get("SMEARSCAN_DATA")
+    if not named:
+        pytest.skip("needs real images: set SMEARSCAN_DATA to their folder")
+    folder = Path(named).resolve()
+    assert folder.is_dir(), f"SMEARSCAN_DATA names {folder}, which is no folder"
+    return folder
