@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
+MAP_PX = 1600
 HEAT_MAP_NOTICE = "shows what moved the model's score, not pathology"
 
 Box: TypeAlias = tuple[int, int, int, int]
@@ -144,6 +145,23 @@ class WindowCount:
 
 
 @dataclass(frozen=True)
+class TileSums:
+    """How cells and blasts spread over the counting tiles of a slide.
+
+    Sums, not a list: they are all that the design effect needs, and those of several slides can be added.
+    """
+
+    tiles: int  # that hold at least one cell
+    cells: int
+    blasts: int
+    cells_squared: int  # sum over the tiles
+    blasts_squared: int
+    cells_times_blasts: int
+    fullest_cells: int  # of the tile with the most blasts
+    fullest_blasts: int
+
+
+@dataclass(frozen=True)
 class SlideCount:
     """Every number that a report states of one slide; None is "cannot be said", never 0."""
 
@@ -165,10 +183,11 @@ class SlideCount:
     limit_of_blank_note: str
     below_limit_of_blank: bool | None
     verdicts: tuple[Verdict, ...]
-    verdict_basis: str  # which interval the verdicts compare
+    verdict_basis: str  # which interval the verdicts compare: adjusted | clustered | wilson | insufficient
     no_blast_upper: float | None  # D10, where no blast was seen
     mean_probability: float | None  # D11, beside `fraction`
     heterogeneity: float | None  # D16: observed over binomial SD of random halves
+    tiles: TileSums
     windows: WindowCount | None = None
 
 
@@ -186,6 +205,28 @@ class Area:
 
 
 @dataclass(frozen=True)
+class SlideMap:
+    """The whole slide as a small picture, and what the gate made of it; what the page of a slide shows first."""
+
+    picture: Picture  # at most MAP_PX a side
+    downsample: float  # level-0 pixels in one of its pixels
+    reasons: NDArray[np.uint8]  # (rows, columns) of squares, indices of `names`
+    names: tuple[str, ...]  # "" is what was looked at
+    square: float  # level-0 pixels a side
+
+
+@dataclass(frozen=True)
+class CellPicture:
+    """What there is to see of one cell."""
+
+    row: int  # in Cells
+    crop: Picture  # as the classifier saw it
+    context: Picture  # the surroundings, at the same scale
+    context_box: Box  # where they lie, level-0 pixels
+    heat_map: NDArray[np.float32] | None = None  # (crop's height, width) in [0, 1]
+
+
+@dataclass(frozen=True)
 class Scanned:
     """A slide that was scanned; `partial` where more than 1 % could not be read."""
 
@@ -199,6 +240,9 @@ class Scanned:
     count: SlideCount
     area: Area
     flags: tuple[str, ...]  # reasons to look, in sentences
+    windows: Cells | None = None  # in window mode every window that was scored; `cells` are those left after suppression
+    slide_map: SlideMap | None = None
+    pictures: tuple[CellPicture, ...] = ()  # of flagged cells and of a sample of the others
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
