@@ -62,8 +62,11 @@ class Detector(ABC):
         """Return the side of the core it wants to see at once, if the answer depends on it; a multiple of `grid`."""
         return None
 
-    def tuned(self, coarse: NDArray[np.uint8], coarse_mpp: float | None) -> Self:
-        """Return a copy set to one slide's stain, learned from a coarse picture of all of it."""
+    def tuned(self, coarse: NDArray[np.uint8], coarse_mpp: float | None, downsample: float = 1.0) -> Self:
+        """Return a copy set to one slide's stain, learned from a coarse picture of all of it.
+
+        `downsample` says how many slide pixels one of its pixels spans, which a slide without a scale does not tell by `coarse_mpp`.
+        """
         return self
 
     @abstractmethod
