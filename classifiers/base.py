@@ -45,3 +45,16 @@ class Classifier(ABC):
     @abstractmethod
     def predict(self, crops: NDArray[np.uint8]) -> Predictions:
         """Score `crops`, (n, crop_px, crop_px, 3) RGB. The bits of a row do not depend on the rows beside it."""
+
+
+class Explainer(ABC):
+    """Says for each crop where a classifier looked."""
+
+    @abstractmethod
+    def explain(self, crops: NDArray[np.uint8], class_name: str) -> NDArray[np.float32]:
+        """Return (n, height, width) maps of what spoke for `class_name` in `crops`, (n, crop_px, crop_px, 3) RGB.
+
+        Each map lies in [0, 1] and is relative to itself: its greatest place is 1, so two maps say nothing of which cell
+        has the higher score. A map in which nothing speaks for the class is zero everywhere. A map does not depend on the
+        crops beside it.
+        """

@@ -59,6 +59,7 @@ def fake_scanned(
         count=count,
         area=Area("px" if mpp is None else "mm2", 1.0, 0.625, {"glass": 0.25, "thick": 0.125}, 8, {"glass": 2}, 0.001),
         flags=explain(count),
+        windows=columns if windows else None,
         timings={"reading": 1.5},
     )
     ids = [each for each, flagged in zip(cell_ids(columns.boxes), called.blast, strict=True) if flagged][:3]
