@@ -59,6 +59,8 @@ class ScanConfig:
     verdicts: tuple[float, ...] = _setting(
         (0.01, 0.05, 0.10, 0.20), "Fractions that each slide is compared with, separated by commas.", science=True, metavar="LIST"
     )
+    overlays: int = _setting(50, "Cells of each slide to show with a heat map: the highest scores, and a sample of the rest.", science=True)
+    cam: str = _setting("gradcam++", "How heat maps are made, as gradcam++ or scorecam; none leaves them out.", science=True)
     mpp: float | None = _setting(None, "Microns per pixel of slides that do not say it themselves.", science=True)
     slides_csv: Path | None = _setting(None, "A table with the columns slide, specimen and mpp (the last two optional).", metavar="FILE")
     device: str = _setting("auto", "Where the models run: auto, cpu, cuda, cuda:0,1 or mps.")
@@ -67,7 +69,7 @@ class ScanConfig:
         "auto", "Arithmetic of the models: auto is mixed where the device gains from it.", choices=("auto", "fp32", "mixed")
     )
     workers: int | None = _setting(None, "Processes that read slides and propose cells. [default: the cores this process may use]")
-    tile_size: int = _setting(2048, "Side of what is read at once, in pixels.")
+    tile_size: int = _setting(4096, "Side of what is read at once, in pixels.")
     slide_timeout: str | None = _setting(None, "Give a slide up after this time, as 90s, 30m or 2h.", metavar="TIME")
     stop_at: str | None = _setting(None, "Stop at this time of day; the same command goes on where it stopped.", metavar="HH:MM")
     overwrite: bool = _setting(False, "Scan every slide again, whatever the report folder holds.")
@@ -83,6 +85,8 @@ class ScanConfig:
             raise ConfigError(f"verdicts = {list(self.verdicts)} must be rising fractions, as 0.05,0.2.")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers = {self.workers} must be at least 1.")
+        if self.overlays < 0:
+            raise ConfigError(f"overlays = {self.overlays} must be 0 or more.")
         if self.tile_size < 256:
             raise ConfigError(f"tile_size = {self.tile_size} must be at least 256.")
         if self.batch_size != "auto" and not (self.batch_size.isdecimal() and int(self.batch_size) > 0):

@@ -67,7 +67,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         number = name in right
-        shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number or index == 0 and is_live())
+        shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number or (index == 0 and is_live()))
     for row in rows:
         shown.add_row(*(_cell(value) for value in row))
     _rich(None if is_live() else 160).print(shown)

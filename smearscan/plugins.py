@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import Any
 
 from smearscan.errors import PluginError
@@ -24,7 +25,17 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "smearscan.classifiers": {
         "drawn-cells": "classifiers.bundled:drawn_cells",
     },
+    "smearscan.reports": {
+        "cells": "smearscan.reports.cells_csv:CellsCsv",
+        "geojson": "smearscan.reports.cells_geojson:CellsGeojson",
+        "overlays": "smearscan.reports.overlay_pictures:OverlayPictures",
+        "page": "smearscan.reports.pages:SlidePage",
+        "scores": "smearscan.reports.score_map:ScoreMap",
+        "traceback": "smearscan.reports.traceback_text:TracebackText",
+    },
 }
+EXPLAINER = "classifiers.explain:build_explainer"  # what makes heat maps, by name
+MODEL_FOLDER = "classifiers.torch_classifier:TorchClassifier.load"  # what opens a classifier given by its folder
 
 
 def names(group: str) -> list[str]:
@@ -40,14 +51,19 @@ def find(group: str, name: str) -> Callable[..., Any]:
         reference = _from_entry_points(group, name)
     if reference is None:
         raise PluginError(f"There is no {kind} named {name!r}. Known: {', '.join(names(group)) or 'none'}.")
-    module, _, attribute = reference.partition(":")
     try:
-        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+        return load(reference)
     except (ImportError, AttributeError) as error:
         raise PluginError(
             f"The {kind} {name!r} is registered as {reference!r}, which cannot be loaded: {error}. "
             "Install the package it needs, or choose another."
         ) from error
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """Return what "module:attribute" names; the attribute may have dots."""
+    module, _, attribute = reference.partition(":")
+    return attrgetter(attribute)(import_module(module))  # type: ignore[no-any-return]
 
 
 def _from_entry_points(group: str, name: str) -> str | None:

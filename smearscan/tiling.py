@@ -19,7 +19,7 @@ def plan_tiles(level: Level, tile_size: int, margin: int, *, grid: int = 1, fiel
     """
     core_width, core_height = core_size(level, tile_size, field or grid)
     reach = round_up(margin, grid)
-    tiles = []
+    tiles: list[Tile] = []
     for top in range(0, level.height, core_height):
         for left in range(0, level.width, core_width):
             right, bottom = min(left + core_width, level.width), min(top + core_height, level.height)

@@ -16,6 +16,7 @@ VERBS = {
     "run": "Scan a folder of slides and write a report.",
     "check": "Open every slide before the night; say what needs a person.",
     "inspect": "Show the size, scale and layout of slides.",
+    "report": "Rebuild pages, tables and exports of a report folder, without a model.",
     "smear": "Draw a synthetic smear with known truth.",
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smearscan import console
+from smearscan.cli.listing import list_slides
 from smearscan.errors import ExitCode, SlideError
 
 if TYPE_CHECKING:
@@ -29,12 +30,9 @@ def inspect(context: click.Context, paths: tuple[Path, ...], mpp: float | None, 
 
     Exit code 3: some cannot be opened; 4: none can.
     """
-    from smearscan.slides import find_slides, open_slide, read_slides_csv, row_of, unused_rows
+    from smearscan.slides import open_slide, row_of
 
-    rows = read_slides_csv(slides_csv) if slides_csv else {}
-    found = find_slides(paths)
-    for unused in unused_rows(rows, [slide.key for slide in found.slides]):
-        console.warn(f"{slides_csv}, line {unused.line}: no slide is named {unused.slide!r}; this row is not used")
+    found, rows = list_slides(paths, slides_csv)
     opened: list[tuple[FoundSlide, SlideInfo]] = []
     refused: list[tuple[FoundSlide, str]] = []
     for slide in found.slides:

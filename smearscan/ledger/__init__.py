@@ -9,8 +9,8 @@ A slide's folder is filled in staging, its record is written last, and one renam
 killed leaves no lock and nothing half done; whatever it left in staging is finished or removed by the next run.
 """
 
-from smearscan.ledger.book import Decision, Keep, Ledger, Scan, read_records
+from smearscan.ledger.book import Decision, Keep, Ledger, Scan, is_report, read_records
 from smearscan.ledger.digests import input_digest
 from smearscan.ledger.folders import slide_folders
 
-__all__ = ["Decision", "Keep", "Ledger", "Scan", "input_digest", "read_records", "slide_folders"]
+__all__ = ["Decision", "Keep", "Ledger", "Scan", "input_digest", "is_report", "read_records", "slide_folders"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -135,6 +136,30 @@ class Ledger:
                 write_durably(self.folder(key) / "slide.json", to_json(changed), self._staging)
         return changed
 
+    def refresh(self, record: Record, fill: Callable[[Path], None], reports: Collection[str] = ()) -> tuple[Record, list[str]]:
+        """Let `fill` write files of a published slide again, into an empty folder; replace those that differ.
+
+        `reports` names the writers whose files are then there. Returns the record, with the files as they are now, and
+        the names of those replaced. One file at a time: killed in between, the next run scans the slide again.
+        """
+        target = self.out / PurePosixPath(record["folder"])
+        staged = self._staging / "refreshed"
+        with output_errors("write the results to", target):
+            remove_tree(staged)
+            staged.mkdir()
+            try:
+                fill(staged)
+                sync_tree(staged)
+                files = dict(record.get("files", {}))
+                replaced = [name for name in _files(staged) if _move_if_different(staged / name, target / name)]
+                files |= {name: (target / name).stat().st_size for name in replaced}
+                changed = {**record, "files": files, "reports": sorted({*record.get("reports", ()), *reports})}
+                if changed != record:
+                    write_durably(target / "slide.json", to_json(changed), self._staging)
+            finally:
+                remove_tree(staged)
+        return changed, replaced
+
     def write(self, name: str, content: str | bytes | Mapping[str, object]) -> Path:
         """Write a file of the whole report, such as summary.csv, so that a reader finds the old one or the new one."""
         path = self.out / safe_path(name)
@@ -158,7 +183,7 @@ class Ledger:
         """Make the folder ours, unless it is somebody else's."""
         if self.out.exists() and not self.out.is_dir():
             raise OutputError(f"{self.out} is a file: give --out a folder that is new, empty, or an earlier report.")
-        if not self._hidden.is_dir() and self.out.is_dir() and not _is_report(self.out):
+        if not self._hidden.is_dir() and self.out.is_dir() and not is_report(self.out):
             strange = sorted(each.name for each in self.out.iterdir() if each.name not in LITTER | {self._hidden.name})
             if strange:
                 raise OutputError(
@@ -211,7 +236,8 @@ def read_records(out: Path) -> dict[str, Record]:
     return dict(sorted(found.items()))
 
 
-def _is_report(out: Path) -> bool:
+def is_report(out: Path) -> bool:
+    """Return whether a run has written here."""
     return (read_json(out / "run.json") or {}).get("program") == "smearscan"
 
 
@@ -233,7 +259,7 @@ def _stage(staged: Path, fill: Callable[[Path], None], record: Mapping[str, obje
     new = staged / "new"
     new.mkdir(parents=True)
     fill(new)
-    files = {path.relative_to(new).as_posix(): path.stat().st_size for path in sorted(new.rglob("*")) if path.is_file()}
+    files = {name: (new / name).stat().st_size for name in _files(new)}
     (new / "times.json").write_bytes(to_json(times or {}))
     sync_tree(new)
     write_durably(new / "slide.json", to_json({**record, "files": files}), staged)
@@ -241,6 +267,20 @@ def _stage(staged: Path, fill: Callable[[Path], None], record: Mapping[str, obje
     if published is None:
         raise OutputError(f"{new / 'slide.json'} does not read as it was written: check the disk.")
     return published
+
+
+def _files(folder: Path) -> list[str]:
+    """Return every file below `folder`, relative to it, sorted."""
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def _move_if_different(new: Path, old: Path) -> bool:
+    if old.is_file() and filecmp.cmp(new, old, shallow=False):
+        return False
+    old.parent.mkdir(parents=True, exist_ok=True)
+    new.replace(old)
+    sync_folder(old.parent)
+    return True
 
 
 def _install(staged: Path, target: Path) -> None:

@@ -24,13 +24,10 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from detectors import boxes
 from smearscan.reports import spreadsheet
 from smearscan.reports.base import ReportWriter, SlideReport
-from smearscan.results import NOTICE, Scanned
+from smearscan.reports.cell_table import COLUMN, DIAMETER_UM_DIGITS, PLACE_UM_DIGITS, SCORE_DIGITS, CellTable, header
+from smearscan.results import Scanned
 
 
 class CellsCsv(ReportWriter):
@@ -41,50 +38,34 @@ class CellsCsv(ReportWriter):
     def write(self, slide: SlideReport, folder: Path) -> None:
         if not isinstance(slide.outcome, Scanned):
             return
+        cells = CellTable.from_scanned(slide)
         with (folder / "cells.csv").open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_header(slide.outcome))
-            writer.writerows(_rows(slide, slide.outcome))
+            writer.writerow(header(cells.classes))
+            writer.writerows(_rows(cells))
 
 
-def _header(outcome: Scanned) -> list[str]:
-    scores = [f"p_{spreadsheet.plain(name)}" for name in outcome.cells.classes]
-    place = ["id", "left", "top", "right", "bottom", "x_um", "y_um", "diameter_um"]
-    return [*place, *scores, "called", "flagged", "objectness", "overlay", "excluded", NOTICE]
-
-
-def _rows(slide: SlideReport, outcome: Scanned) -> Iterator[tuple[str, ...]]:
-    cells = outcome.cells
-    columns: list[Iterable[str]] = [slide.cell_ids, *_corners(cells.boxes), *_micrometres(outcome)]
-    columns += [_scores(cells.probabilities[:, index]) for index in range(len(cells.classes))]
+def _rows(cells: CellTable) -> Iterator[tuple[str, ...]]:
+    nothing = [""] * len(cells)
+    columns: list[Iterable[str]] = [cells.ids, *(_pixels(cells.boxes[:, side]) for side in range(4))]
+    columns += [nothing if cells.centres_um is None else _decimals(cells.centres_um[:, axis], PLACE_UM_DIGITS) for axis in range(2)]
+    columns += [nothing if cells.diameters_um is None else _decimals(cells.diameters_um, DIAMETER_UM_DIGITS)]
+    columns += [_decimals(cells.probabilities[:, index], SCORE_DIGITS) for index in range(len(cells.classes))]
     columns += [
-        map(spreadsheet.plain, outcome.called),
-        ("1" if flagged else "0" for flagged in outcome.flagged.tolist()),
-        _scores(cells.objectness),
-        (slide.overlays.get(each, "") for each in slide.cell_ids),
-        map(spreadsheet.plain, outcome.excluded),
-        [""] * len(cells),
+        map(spreadsheet.plain, cells.called),
+        ("1" if flagged else "0" for flagged in cells.flagged.tolist()),
+        _decimals(cells.objectness, SCORE_DIGITS),
+        cells.overlay,
+        map(spreadsheet.plain, cells.excluded),
+        nothing,
     ]
     return zip(*columns, strict=True)
 
 
-def _corners(cell_boxes: NDArray[np.float32]) -> list[Iterator[str]]:
-    """Write a tenth of a pixel, and no decimals where there are none; adding 0 makes -0 a 0."""
-    rounded = np.round(boxes.as_boxes(cell_boxes), 1) + 0.0
-    return [(repr(value).removesuffix(".0") for value in rounded[:, side].tolist()) for side in range(4)]
+def _pixels(values: COLUMN) -> Iterator[str]:
+    """Write a tenth of a pixel, and no decimals where there are none."""
+    return (repr(value).removesuffix(".0") for value in values.tolist())
 
 
-def _micrometres(outcome: Scanned) -> list[Iterable[str]]:
-    mpp, cell_boxes = outcome.info.mpp, outcome.cells.boxes
-    nothing = [""] * len(cell_boxes)
-    if mpp is None:
-        return [nothing, nothing, nothing]
-    x_um, y_um = (boxes.centres(cell_boxes) * mpp).T.tolist() if len(cell_boxes) else ([], [])
-    diameters = boxes.diameters(cell_boxes) * mpp
-    across = nothing if outcome.count.windows is not None else [f"{value:.2f}" for value in diameters.tolist()]
-    return [(f"{value:.3f}" for value in x_um), (f"{value:.3f}" for value in y_um), across]
-
-
-def _scores(values: NDArray[np.float32]) -> Iterator[str]:
-    """Round as counting does before it calls a cell, so that a reader of the file finds the same calls."""
-    return (f"{value:.6f}" for value in np.round(values.astype(np.float64), 6).tolist())
+def _decimals(values: COLUMN, digits: int) -> Iterator[str]:
+    return (f"{value:.{digits}f}" for value in values.tolist())

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from classifiers.card import ModelCard
+from classifiers.card import CardError, ModelCard
 from smearscan import __version__
+from smearscan.errors import OutputError
 from smearscan.reports.base import SlideReport
 from smearscan.results import NOTICE, Scanned, SlideCount, SlideInfo, SlideOutcome
 
@@ -35,7 +36,7 @@ def slide_record(slide: SlideReport) -> dict[str, Any]:
         "science": slide.science,
         "reports": sorted(slide.reports),
         "detector": dataclasses.asdict(slide.detector),
-        "classifier": _classifier(slide.card),
+        "classifier": dataclasses.asdict(slide.card),
         "info": None if outcome.info is None else _info(outcome.info, outcome, slide.key),
         "count": rounded(scanned.count) if scanned else None,
         "area": rounded(scanned.area) if scanned else None,
@@ -55,6 +56,17 @@ def count_of(record: Mapping[str, Any]) -> SlideCount | None:
     Sum the slides of a specimen from these, also of slides scanned just now: the record is rounded.
     """
     return None if record.get("count") is None else restored(SlideCount, record["count"])
+
+
+def card_of(record: Mapping[str, Any]) -> ModelCard:
+    """Return the card that a slide was scanned with, the run's threshold in place of its own."""
+    try:
+        return restored(ModelCard, record["classifier"])
+    except (TypeError, CardError) as error:
+        raise OutputError(
+            f"The record of {record['key']} does not hold its classifier's card ({error}). It comes from another version of smearscan: "
+            "scan the slide again."
+        ) from error
 
 
 def rounded(value: Any) -> Any:
@@ -87,11 +99,6 @@ def _restored_value(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return restored(cast(type[Any], hint), value)
     return value
-
-
-def _classifier(card: ModelCard) -> dict[str, object]:
-    names = ("name", "sha256", "classes", "positive_class", "threshold", "temperature", "crop_px", "crop_um", "crop_diameters")
-    return {name: getattr(card, name) for name in names} | {"roles": dict(card.roles)}
 
 
 def _info(info: SlideInfo, outcome: SlideOutcome, key: str) -> dict[str, Any]:

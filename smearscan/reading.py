@@ -1,0 +1,293 @@
+"""The half of the pipeline that runs in worker processes: everything that touches a slide's file.
+
+    identify   digest of the input, which says whether an earlier run's result still holds
+    survey     open, look at a coarse level, gate, tune the detector, plan the tiles
+    scan       read a tile, propose, cut the crops
+
+Each is a task: a small record that is pickled to a worker, and called there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.card import ModelCard
+from detectors import Detector, DetectorError
+from detectors.stain import Stain, learn, nucleus_share
+from smearscan import crops, gate, ledger, overlays, proposals, tiling
+from smearscan.config import ScanConfig
+from smearscan.errors import SlideError, UnreadableSlide
+from smearscan.results import MAP_PX, Area, Box, CellPicture, Level, Picture, Pixels, SlideInfo, SlideMap, Tile
+from smearscan.slides import FoundSlide, Slide, SlideRow, files_of, open_slide, row_of
+
+LARGEST_CELL_UM = 25.0  # a tile's margin is at least 1.5 of these, so that a cell at a seam is seen whole by its owner
+LARGEST_CELL_PX = 160.0  # the same where there is no scale
+BAND_PX = 4096  # rows of level 0 that are reduced at once where a file has no coarse level
+OPEN_SLIDES = 2  # a worker passes from one slide to the next and back at most once
+SALVAGE_PX = 512  # blocks in which a tile is read again after a failure, where the file has no tiles of its own
+
+
+@dataclass(frozen=True)
+class SlideSpec:
+    """A slide of this run: what a worker needs to open it."""
+
+    key: str
+    path: Path
+    mpp: float | None  # from --mpp
+    csv_mpp: float | None  # from --slides-csv
+    scale_needed: bool
+
+
+def slide_spec(slide: FoundSlide, config: ScanConfig, table: Mapping[str, SlideRow], card: ModelCard | None) -> SlideSpec:
+    """Say how a slide is to be opened: with which scale, and whether it needs one."""
+    row = row_of(table, slide.key)
+    needed = config.needs_scale() or (card is not None and card.crop_um is not None)
+    return SlideSpec(slide.key, slide.path, config.mpp, row.mpp if row else None, needed)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a slide before its tiles are read."""
+
+    info: SlideInfo
+    detector: Detector  # tuned to this slide
+    gate: gate.Gate
+    stain: Stain
+    slide_map: SlideMap
+    tiles: tuple[Tile, ...]  # worth a look
+    area: Area
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """What one tile gave: its own proposals in slide pixels, and their crops."""
+
+    boxes: NDArray[np.float32]
+    objectness: NDArray[np.float32]
+    nucleus: NDArray[np.float32]  # (n,) share of nucleus-coloured pixels, of windows only
+    crops: NDArray[np.uint8]
+    unreadable_px: int  # of the core
+    problems: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def without_crops(self) -> TileResult:
+        """Return the same without its pixels, which are with the classifier by now."""
+        return replace(self, crops=self.crops[:0].copy())
+
+
+@dataclass(frozen=True)
+class Identify:
+    """Digest the input."""
+
+    spec: SlideSpec
+
+    def __call__(self) -> str:
+        return ledger.input_digest(self.spec.path, files_of)
+
+
+@dataclass(frozen=True)
+class SurveyTask:
+    """Look at the whole slide, coarsely."""
+
+    spec: SlideSpec
+    detector: Callable[[float | None], Detector]  # by the slide's scale
+    card: ModelCard | None  # None: no crops will be cut
+    gated: bool
+    tile_size: int
+
+    def __call__(self) -> Survey:
+        started = time.perf_counter()
+        slide = opened(self.spec)
+        info = slide.info
+        coarse, downsample = read_coarse(slide)
+        coarse_mpp = None if info.mpp is None else info.mpp * downsample
+        size = (info.width, info.height)
+        judged = gate.judge(coarse, coarse_mpp, downsample, size) if self.gated else gate.open_gate(*size, info.mpp)
+        tuned = _tuned(self.detector(info.mpp), coarse, downsample, info)
+        largest = largest_cell(info.mpp)
+        crop_reach = 0 if self.card is None else crops.margin(self.card, info.mpp, largest)
+        margin = max(tuned.reach(info.mpp), round(1.5 * largest), crop_reach)
+        plan = tiling.plan_tiles(info.levels[0], self.tile_size, margin, grid=tuned.grid(info.mpp), field=tuned.field(info.mpp))
+        reasons = [judged.tile_reason(tile.core) for tile in plan]
+        kept = tuple(tile for tile, reason in zip(plan, reasons, strict=True) if reason is None)
+        left_out = {reason: reasons.count(reason) for reason in sorted({each for each in reasons if each})}
+        area = judged.area(tiles=len(kept), tiles_by_reason=left_out)
+        return Survey(info, tuned, judged, learn(coarse), _map(coarse, downsample, judged), kept, area, time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class TileTask:
+    """Read one tile and find the cells that it owns."""
+
+    spec: SlideSpec
+    tile: Tile
+    slide_size: tuple[int, int]
+    mpp: float | None
+    detector: Detector
+    gate: gate.Gate  # cut to the tile
+    stain: Stain
+    card: ModelCard
+    windows: bool
+
+    def __call__(self) -> TileResult:
+        clock = _Clock()
+        picture, unreadable_px, problems = read_tile(opened(self.spec), self.tile)
+        clock.mark("read")
+        try:
+            found = proposals.propose_in_tile(self.detector, picture, self.tile, self.mpp)
+        except DetectorError as error:
+            raise SlideError(f"{self.spec.key}: {error}") from error
+        kept = self.gate.keeps(found.boxes)
+        boxes, scores = found.boxes[kept], found.scores[kept]
+        clock.mark("propose")
+        origin = (self.tile.left, self.tile.top)
+        cut = crops.cut(picture, origin, boxes, self.card, slide_size=self.slide_size, mpp=self.mpp, whole_box=self.windows)
+        share = np.zeros(len(boxes), np.float32)
+        if self.windows:
+            share = nucleus_share(picture, boxes - np.array([*origin, *origin], np.float32), self.stain).astype(np.float32)
+        clock.mark("crop")
+        return TileResult(boxes, scores, share, cut, unreadable_px, problems, clock.seconds)
+
+
+@dataclass(frozen=True)
+class PictureTask:
+    """Read again the cells that a person will look at, with their surroundings."""
+
+    spec: SlideSpec
+    boxes: NDArray[np.float32]
+    rows: tuple[int, ...]  # of the boxes, in the slide's cells
+    info: SlideInfo
+    card: ModelCard
+    windows: bool
+
+    def __call__(self) -> list[CellPicture]:
+        pictures = overlays.cut_pictures(
+            opened(self.spec).read,
+            self.boxes,
+            range(len(self.boxes)),
+            self.card,
+            slide_size=(self.info.width, self.info.height),
+            mpp=self.info.mpp,
+            squares=crops.squares,
+            cut=crops.cut,
+            whole_box=self.windows,
+        )
+        return [replace(picture, row=self.rows[picture.row]) for picture in pictures]
+
+
+def largest_cell(mpp: float | None) -> float:
+    """Return the diameter of the largest white cell, in pixels."""
+    return LARGEST_CELL_PX if mpp is None else LARGEST_CELL_UM / mpp
+
+
+def read_coarse(slide: Pixels) -> tuple[Picture, float]:
+    """Return the whole slide in pixels of at most the gate's size, and how many level-0 pixels one of them spans."""
+    info = slide.info
+    wanted = gate.coarsest_downsample(info.width, info.height, info.mpp)
+    usable = [level for level in info.levels if level.downsample <= wanted]
+    level = usable[-1] if usable else info.levels[0]
+    block = max(int(wanted / level.downsample), 1)
+    bands = [_reduce(slide.read(box, level.index), block) for box in _bands(level, block)]
+    return np.concatenate(bands), level.downsample * block
+
+
+def _bands(level: Level, block: int) -> Iterator[Box]:
+    height = tiling.round_up(BAND_PX * 1024 // max(level.width, 1024) + 1, block)
+    for top in range(0, level.height, height):
+        yield (0, top, level.width, min(top + height, level.height))
+
+
+def _reduce(picture: Picture, block: int) -> Picture:
+    """Average blocks of pixels; what is left of a block at the right and lower edge is averaged over what is there."""
+    if block == 1:
+        return picture
+    rows = np.add.reduceat(picture, range(0, picture.shape[0], block), axis=0, dtype=np.uint32)
+    sums = np.add.reduceat(rows, range(0, picture.shape[1], block), axis=1, dtype=np.uint32)
+    tall = np.diff([*range(0, picture.shape[0], block), picture.shape[0]])
+    wide = np.diff([*range(0, picture.shape[1], block), picture.shape[1]])
+    counts = np.outer(tall, wide).astype(np.uint32)[..., None]
+    return ((sums + counts // 2) // counts).astype(np.uint8)
+
+
+def _map(coarse: Picture, downsample: float, judged: gate.Gate) -> SlideMap:
+    """Return the slide as a picture small enough for a page."""
+    block = -(-max(coarse.shape[:2]) // MAP_PX)
+    return SlideMap(_reduce(coarse, block), downsample * block, judged.reasons, gate.REASONS, judged.square)
+
+
+def read_tile(slide: Slide, tile: Tile) -> tuple[Picture, int, tuple[str, ...]]:
+    """Read a tile; where that fails, read it again in blocks and leave white only what cannot be read.
+
+    The blocks are the file's own tiles, counted from the slide's corner, so that what is lost does not depend on the
+    tiles we read in.
+    """
+    try:
+        return slide.read(tile.box), 0, ()
+    except UnreadableSlide:
+        picture = np.full((tile.bottom - tile.top, tile.right - tile.left, 3), 255, np.uint8)
+    lost, problems = 0, []
+    for block in _blocks(tile.box, slide.info.levels[0]):
+        left, top, right, bottom = block
+        try:
+            picture[top - tile.top : bottom - tile.top, left - tile.left : right - tile.left] = slide.read(block)
+        except UnreadableSlide as error:
+            lost += _shared_area(block, tile.core)
+            problems.append(str(error))
+    return picture, lost, tuple(problems)
+
+
+def _blocks(box: Box, level: Level) -> Iterator[Box]:
+    width, height = level.tile_width or SALVAGE_PX, level.tile_height or SALVAGE_PX
+    left, top, right, bottom = box
+    for y in range(top // height * height, bottom, height):
+        for x in range(left // width * width, right, width):
+            yield (max(x, left), max(y, top), min(x + width, right), min(y + height, bottom))
+
+
+def _shared_area(first: Box, second: Box) -> int:
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    return max(width, 0) * max(height, 0)
+
+
+_slides: OrderedDict[SlideSpec, Slide] = OrderedDict()
+
+
+def opened(spec: SlideSpec) -> Slide:
+    """Return the slide, opened once in this process; the one used longest ago is closed when there are too many."""
+    if spec not in _slides:
+        _slides[spec] = open_slide(spec.path, mpp=spec.mpp, csv_mpp=spec.csv_mpp, scale_needed=spec.scale_needed)
+    _slides.move_to_end(spec)
+    while len(_slides) > OPEN_SLIDES:
+        _slides.popitem(last=False)[1].close()
+    return _slides[spec]
+
+
+def _tuned(detector: Detector, coarse: Picture, downsample: float, info: SlideInfo) -> Detector:
+    try:
+        if detector.needs_scale and info.mpp is None:
+            raise SlideError(f"{info.path.name}: the detector {detector.name!r} needs a scale. Give it with --mpp.")
+        return detector.tuned(coarse, None if info.mpp is None else info.mpp * downsample, downsample)
+    except DetectorError as error:
+        raise SlideError(f"{info.path.name}: {error}") from error
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now

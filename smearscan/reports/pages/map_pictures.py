@@ -1,0 +1,69 @@
+"""The pictures of a whole slide: the map, what the gate left out of it, and a thumbnail for the batch page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from smearscan.reports.pages.files import AREAS, MAP, THUMBNAIL
+from smearscan.results import SlideMap
+
+THUMBNAIL_PX: Final = 192  # twice what is shown, for dense screens
+PERIOD_PX: Final = 16  # of a hatch; the map is shown at half its size or less, and the hatch must survive that
+LINE_PX: Final = 4
+WASH: Final = (250, 250, 250, 120)
+LINE: Final = (88, 88, 88, 190)
+HATCHES: Final = ("glass", "thick", "blurred", "no_nucleus")  # other reasons get the last pattern
+
+
+def write_map(slide_map: SlideMap, folder: Path) -> None:
+    """Write the pictures of a slide into its folder; without anything left out there is no picture of areas."""
+    picture = Image.fromarray(slide_map.picture)
+    # 256 colours are enough for a smear at this size, and a third of the bytes.
+    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(folder / MAP, optimize=True)
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    small.save(folder / THUMBNAIL, quality=85)
+    if (areas := draw_areas(slide_map)) is not None:
+        areas.save(folder / AREAS, optimize=True)
+
+
+def draw_areas(slide_map: SlideMap) -> Image.Image | None:
+    """Draw what was left out as a hatch on nothing: 0 is transparent, 1 the wash, 2 the line; None where nothing was."""
+    height, width = slide_map.picture.shape[:2]
+    rows = _squares(height, slide_map, 0)
+    columns = _squares(width, slide_map, 1)
+    reasons = slide_map.reasons[rows][:, columns]
+    drawn = np.zeros((height, width), np.uint8)
+    for code, name in enumerate(slide_map.names):
+        if name:
+            drawn = np.where(reasons == code, 1 + hatch(name, height, width).astype(np.uint8), drawn)
+    if not drawn.any():
+        return None
+    picture = Image.fromarray(drawn)
+    picture.putpalette(bytes([*(0, 0, 0, 0), *WASH, *LINE]), "RGBA")
+    return picture
+
+
+def hatch(reason: str, height: int, width: int) -> NDArray[np.bool_]:
+    """Return the pattern that means a reason, so that it is told without colour; legends show the same."""
+    y, x = np.ogrid[:height, :width]
+    rising, falling = (x + y) % PERIOD_PX < LINE_PX, (x - y) % PERIOD_PX < LINE_PX
+    patterns = {
+        "glass": rising,
+        "thick": rising | falling,
+        "blurred": np.broadcast_to(y % PERIOD_PX < LINE_PX, (height, width)),
+        "no_nucleus": (x % PERIOD_PX < LINE_PX) & (y % PERIOD_PX < LINE_PX),
+    }
+    return np.asarray(patterns.get(reason, patterns["no_nucleus"]), np.bool_)
+
+
+def _squares(pixels: int, slide_map: SlideMap, axis: int) -> NDArray[np.intp]:
+    """Return the square in which the centre of each pixel lies."""
+    centres = (np.arange(pixels) + 0.5) * slide_map.downsample
+    squares: NDArray[np.intp] = np.floor(centres / slide_map.square).astype(np.intp)
+    return np.minimum(squares, slide_map.reasons.shape[axis] - 1)

@@ -1,0 +1,165 @@
+"""Numbers, statuses and verdicts as a page says them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+STATUS = {
+    "ok": "scanned",
+    "partial": "partial",
+    "insufficient": "too few cells",
+    "no_cells": "no cells",
+    "unreadable": "unreadable",
+    "failed": "failed",
+    "timed_out": "timed out",
+    "stopped": "not reached",
+}
+WHAT_TO_DO = {
+    "unreadable": (
+        "Do what the sentence above asks for. If it asks for nothing, open the slide in the viewer of its scanner: "
+        "one that opens there was damaged on its way here, so copy it again; one that does not must be scanned again. "
+        "Then give the same command once more: slides that are done are left alone."
+    ),
+    "failed": (
+        "This is a fault of the program and not of the slide; the other slides are not touched by it. "
+        "Send the traceback and slide.json to those who look after the program. The same command tries this slide again."
+    ),
+    "timed_out": (
+        "The slide took longer than --slide-timeout allows. See whether it lies on a slow disk or network, "
+        "and give the same command with a longer time: slides that are done are left alone."
+    ),
+    "stopped": "The run ended before this slide was done. The same command goes on here.",
+}
+BANDS = {
+    "no_cells": "no cells",
+    "insufficient": "too few for a decision (200 are the least)",
+    "limited": "limited (100 to 199 cells)",
+    "standard": "standard (200 to 499 cells)",
+    "decision": "enough for a decision at a threshold (500 or more)",
+}
+BANDS_SHORT = {
+    "no_cells": "no cells",
+    "insufficient": "insufficient",
+    "limited": "limited",
+    "standard": "standard",
+    "decision": "decision",
+}
+VERDICT_MARKS = {"above": "▲", "indeterminate": "◆", "below": "▽", "insufficient": "–"}
+VERDICTS = {"above": "above", "indeterminate": "indeterminate", "below": "below", "insufficient": "too few cells"}
+BASES = {
+    "adjusted": "the interval adjusted for the model's sensitivity and specificity",
+    "clustered": "the interval that allows for clusters of cells",
+    "wilson": "the Wilson interval",
+    "insufficient": "no interval: there are too few cells",
+}
+ADJUSTMENTS = {
+    "subjects": "for how sensitivity and specificity differ between subjects of the model's validation",
+    "pooled_validation_optimistic": "by pooled validation counts, which is optimistic: subjects differ",
+}
+REASONS = {"glass": "empty glass", "thick": "too thick", "blurred": "out of focus", "no_nucleus": "no nucleus colour"}
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction in percent: two significant digits below 10, none after the point above."""
+    value = 100 * fraction
+    if value == 0:
+        return "0"
+    if round(value, 1) >= 10:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if round(value, 2) >= 1 else f"{value:.2g}"
+
+
+def chance(probability: float) -> str:
+    """Write a probability in whole percent, and no certainty that comes of rounding."""
+    return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
+
+
+def percents(threshold: float) -> str:
+    """Write a threshold: 0.05 is "5 %"."""
+    return f"{100 * threshold:g} %"
+
+
+def interval(ends: Mapping[str, float]) -> str:
+    """Write an interval: "3.2-9.6 %"."""
+    return f"{percent(ends['low'])}-{percent(ends['high'])} %"
+
+
+def share(part: int, whole: int, ends: Mapping[str, float] | None = None) -> str:
+    """Write a count with its denominator: "12 of 214 (5.6 %, 3.2-9.6 %)"."""
+    text = f"{part:,} of {whole:,}"
+    if not whole:
+        return text
+    return f"{text} ({percent(part / whole)} %{', ' + interval(ends) if ends else ''})"
+
+
+def area(value: float, unit: str) -> str:
+    """Write an area with two digits, in mm2, or in megapixels where there is no scale."""
+    if unit == "px":
+        return f"{value / 1e6:.3g} Mpx" if value else "0 Mpx"
+    return f"{value:.2f} mm²" if value >= 0.1 or not value else f"{value:.2g} mm²"
+
+
+def left_out(area_record: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return what the gate left out by reason, in one order whatever the file's; reasons it may learn come last."""
+    order = list(REASONS)
+    found = area_record["by_reason"].items()
+    return sorted(found, key=lambda each: (order.index(each[0]) if each[0] in order else len(order), each[0]))
+
+
+def why_no_fraction(record: Mapping[str, Any]) -> str:
+    """Say why a slide has no fraction."""
+    count = record["count"]
+    if count is None:
+        return f"{STATUS[record['status']]}: {record['reason']}"
+    if not count["cells"]:
+        return "no white cell was counted"
+    return f"{count['cells']} cells are too few for a percentage (50 are the least)"
+
+
+def why_not_adjusted(count: Mapping[str, Any]) -> str:
+    """Say why there is no adjusted fraction."""
+    return str(count["adjusted"]["method"]).removeprefix("none: ")
+
+
+def decisive_verdict(count: Mapping[str, Any], threshold: float) -> Mapping[str, Any] | None:
+    """Return the verdict at a threshold, None where the run did not ask for it."""
+    return next((each for each in count["verdicts"] if each["threshold"] == threshold), None)
+
+
+def why_no_picture(others_have_one: bool) -> str:
+    """Say why a cell of the gallery has no picture."""
+    return "no picture: it is past the number of pictures a slide" if others_have_one else "no picture: this run made none"
+
+
+def further(count: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the numbers that fewer people ask for: name, value, and why there is none where it is empty."""
+    why = "there are no cells" if not count["cells"] else "there are too few cells" if count["fraction"] is None else ""
+    few_tiles = why or "it needs ten tiles with cells, and both blasts and others"
+    blank = str(count["limit_of_blank_note"]).removeprefix("none: ")
+
+    def ends(name: str) -> str:
+        return interval(count[name]) if count[name] else ""
+
+    def factor(name: str) -> str:
+        return "" if count[name] is None else f"{count[name]:.2f}"
+
+    return [
+        ("Exact interval (Clopper-Pearson, Rümke's limits)", ends("exact"), why),
+        ("Design effect of cells that cluster", factor("deff"), few_tiles),
+        ("Interval that allows for clusters", ends("clustered"), few_tiles),
+        ("Halves of the slide against chance", factor("heterogeneity"), few_tiles),
+        ("Limit of blank", _with_note(count["limit_of_blank"], blank), blank),
+        ("Upper limit with no blast seen (one-sided)", _percent_or_empty(count["no_blast_upper"]), why or "blasts were seen"),
+        ("Mean score", _percent_or_empty(count["mean_probability"]), why),
+        ("Proposals, and how many were another's cell", f"{count['proposals']:,}, {count['duplicates']:,}", ""),
+        ("Tiles with cells", f"{count['tiles']['tiles']:,}", ""),
+    ]
+
+
+def _percent_or_empty(fraction: float | None) -> str:
+    return "" if fraction is None else f"{percent(fraction)} %"
+
+
+def _with_note(fraction: float | None, note: str) -> str:
+    return "" if fraction is None else f"{percent(fraction)} %, {note}"

@@ -1,0 +1,107 @@
+"""A run: a row for every slide, nothing lost, and the same bytes however it was computed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smearscan.errors import ExitCode
+from smearscan.results import NOTICE
+from smearscan.testing.runs import lasting_results
+
+Runner = Callable[..., object]
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_slide_has_a_row_and_equal_names_do_not_meet(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    ending = scan_folder(drawn)
+    rows = read_table(tmp_path / "report" / "summary.csv")
+    assert ending.exit_code is ExitCode.DONE  # type: ignore[attr-defined]
+    assert [row["slide"] for row in rows] == ["alone.tif", "case1/blood.tif", "case2/blood.tif"]
+    assert [row["specimen"] for row in rows] == ["alone.tif", "case1", "case2"]
+    for row in rows:
+        cells = read_table(tmp_path / "report" / row["folder"] / "cells.csv")
+        counted = [cell for cell in cells if not cell["excluded"]]
+        assert int(row["cells"]) == len(counted) > 0
+        assert int(row["blasts"]) == sum(cell["flagged"] == "1" for cell in counted)
+        assert row["notice"] == NOTICE
+        assert float(row["seconds"]) > 0
+        assert float(row["mpp"]) == pytest.approx(0.25)
+    facts = json.loads((tmp_path / "report" / "run.json").read_text())
+    assert facts["exit_code"] == 0
+    assert set(facts["slides"]) == {row["slide"] for row in rows}
+    assert facts["versions"]["torch"]
+    assert {"read", "propose", "crop", "survey"} <= set(facts["stages_seconds"])
+
+
+@pytest.mark.parametrize("proposals", ["nuclei", "window"])
+def test_results_do_not_depend_on_tiles_workers_or_batches(drawn: Path, scan_folder: Runner, tmp_path: Path, proposals: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    scan_folder(drawn / "case1", one, proposals=proposals, tile_size=512, workers=1, batch=7)
+    scan_folder(drawn / "case1", other, proposals=proposals, tile_size=4096, workers=3, batch=64)
+    assert lasting_results(one) == lasting_results(other)
+
+
+def test_window_mode_names_its_size_and_step_and_keeps_windows_and_cells_apart(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    scan_folder(drawn / "case1", proposals="window", window_preset="112/50")
+    (row,) = read_table(tmp_path / "report" / "summary.csv")
+    assert (row["window_size"], row["window_step"], row["overlap_factor"]) == ("112", "50", "5.0176")
+    assert int(row["windows"]) == ((2200 - 112) // 50 + 1) * ((1600 - 112) // 50 + 1)
+    assert int(row["cells"]) + int(row["excluded"]) < int(row["nucleus_windows"]) < int(row["windows"])
+    assert float(row["window_fraction"]) == pytest.approx(int(row["blast_windows"]) / int(row["windows"]), abs=1e-6)
+
+
+def test_a_window_in_micrometres_is_laid_at_the_slides_scale(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    scan_folder(drawn / "alone.tif", proposals="window", window_size="30um", window_step="15um")
+    (row,) = read_table(tmp_path / "report" / "summary.csv")
+    assert (row["window_size"], row["window_step"]) == ("120", "60")
+
+
+def test_without_the_gate_nothing_is_left_out(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    scan_folder(drawn / "alone.tif", gate=False)
+    (row,) = read_table(tmp_path / "report" / "summary.csv")
+    assert float(row["area_mm2"]) == pytest.approx(2200 * 1600 * 0.25**2 / 1e6, abs=1e-4)
+    assert row["scanned_fraction"] == "1.000000"
+
+
+def test_the_same_command_leaves_alone_what_is_done(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    scan_folder(drawn)
+    before = lasting_results(tmp_path / "report")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "report" / "slides").rglob("*")}
+    ending = scan_folder(drawn, workers=1, tile_size=1024, batch=8)
+    assert ending.kept == 3  # type: ignore[attr-defined]
+    assert lasting_results(tmp_path / "report") == before
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "report" / "slides").rglob("*")} == times
+
+
+def test_a_changed_setting_is_named_and_scanned_again(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    lines: list[str] = []
+    scan_folder(drawn / "alone.tif")
+    ending = scan_folder(drawn / "alone.tif", gate=False, tell=lines.append)
+    assert ending.kept == 0  # type: ignore[attr-defined]
+    assert any("scanned again, since gate changed from true to false" in line for line in lines)
+
+
+def test_a_changed_slide_is_scanned_again(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    slide = tmp_path / "slides" / "blood.tif"
+    slide.parent.mkdir()
+    shutil.copy(drawn / "case1" / "blood.tif", slide)
+    scan_folder(slide.parent)
+    shutil.copy(drawn / "case2" / "blood.tif", slide)
+    lines: list[str] = []
+    scan_folder(slide.parent, tell=lines.append)
+    assert any("input changed" in line for line in lines)
+
+
+def test_overwrite_scans_everything_again(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
+    scan_folder(drawn / "alone.tif")
+    assert scan_folder(drawn / "alone.tif", overwrite=True).kept == 0  # type: ignore[attr-defined]
