@@ -58,9 +58,9 @@ def draw_sheet(picture: CellPicture, facts: Facts) -> Picture:
 def heat(crop: Picture, heat_map: NDArray[np.float32], side: int | None = None) -> Picture:
     """Lay a heat map over its greyed crop: inferno at 45 %, `side` pixels wide or as wide as the crop."""
     if side is not None and side > crop.shape[0]:
-        crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_CUBIC)
-        heat_map = cv2.resize(heat_map, (side, side), interpolation=cv2.INTER_LINEAR)
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+        crop = fitted(crop, side)
+        heat_map = np.asarray(cv2.resize(heat_map, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    grey = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.uint8)
     return _mixed(grey, np.rint(np.clip(heat_map, 0, 1) * 255).astype(np.uint8))
 
 
