@@ -13,7 +13,7 @@ from classifiers.card import ModelCard
 from detectors import boxes
 from smearscan import counting, proposals
 from smearscan.reading import Survey, TileResult
-from smearscan.results import Cells, NotScanned, Scanned, SlideCount, SlideOutcome, Tile, WindowCount
+from smearscan.results import Cells, NotScanned, Scanned, SlideCount, SlideOutcome, WindowCount
 
 COUNTING_TILE_UM = 256.0  # the grid on which clustering is judged; about what a 40x field shows
 COUNTING_TILE_PX = 1024  # the same where there is no scale
@@ -135,16 +135,12 @@ def _take(cells: Cells, rows: NDArray[np.intp]) -> Cells:
 
 
 def _unreadable_fraction(readings: Readings) -> float:
-    tiles = readings.survey.tiles
-    lost = sum(_area(tile) for tile in tiles if tile.index in readings.lost)
+    """Return how much of what the gate keeps could not be read."""
+    survey = readings.survey
+    lost = sum(survey.gate.kept_px(tile.core) for tile in survey.tiles if tile.index in readings.lost)
     lost += sum(tile.unreadable_px for tile in readings.tiles.values())
-    everything = sum(_area(tile) for tile in tiles)
-    return lost / everything if everything else 0.0
-
-
-def _area(tile: Tile) -> int:
-    left, top, right, bottom = tile.core
-    return (right - left) * (bottom - top)
+    everything = survey.gate.kept_px((0, 0, survey.info.width, survey.info.height))
+    return min(lost / everything, 1.0) if everything else 0.0
 
 
 def _problems(readings: Readings) -> list[str]:

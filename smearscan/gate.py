@@ -84,6 +84,13 @@ class Gate:
             return None
         return REASONS[int(np.bincount(reasons.ravel(), minlength=len(REASONS)).argmax())]
 
+    def kept_px(self, box: Box) -> float:
+        """Return how many level-0 pixels of a box lie in squares that are kept."""
+        part = self.cut(box)
+        down = _shares(box[1], box[3], self.square, part.first_row, part.reasons.shape[0])
+        across = _shares(box[0], box[2], self.square, part.first_column, part.reasons.shape[1])
+        return float(down @ part.kept @ across)
+
     def cut(self, box: Box) -> Gate:
         """Return the part that a box touches, to be sent with a tile."""
         columns = self._index(np.array([box[0], box[2] - 1.0]), self.first_column, 1)
@@ -118,6 +125,13 @@ class Gate:
     def _index(self, places: NDArray[np.float64], first: int, axis: int) -> NDArray[np.intp]:
         index = np.floor(places / self.square).astype(np.intp) - first
         return np.clip(index, 0, self.reasons.shape[axis] - 1)
+
+
+def _shares(begin: int, end: int, square: float, first: int, count: int) -> NDArray[np.float64]:
+    """Return how much of a stretch lies in each of some squares; the last one takes what lies beyond it."""
+    edges = np.clip((first + np.arange(count + 1)) * square, begin, end)
+    edges[0], edges[-1] = begin, end
+    return np.diff(edges)
 
 
 def coarsest_downsample(width: int, height: int, mpp: float | None) -> float:

@@ -14,7 +14,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +31,9 @@ from smearscan.slides import FoundSlide, Slide, SlideRow, files_of, open_slide, 
 
 LARGEST_CELL_UM = 25.0  # a tile's margin is at least 1.5 of these, so that a cell at a seam is seen whole by its owner
 LARGEST_CELL_PX = 160.0  # the same where there is no scale
-BAND_PX = 4096  # rows of level 0 that are reduced at once where a file has no coarse level
+BAND_PX = 64 * 2**20  # pixels that are read at once for the coarse picture
+FINER_FOR_COLOUR = 4  # times that the level is finer, from which the coarse picture is averaged
+COUNTED_TILE_PX = 1024  # the tiles that area is counted in
 OPEN_SLIDES = 2  # a worker passes from one slide to the next and back at most once
 SALVAGE_PX = 512  # blocks in which a tile is read again after a failure, where the file has no tiles of its own
 
@@ -74,7 +78,7 @@ class TileResult:
     objectness: NDArray[np.float32]
     nucleus: NDArray[np.float32]  # (n,) share of nucleus-coloured pixels, of windows only
     crops: NDArray[np.uint8]
-    unreadable_px: int  # of the core
+    unreadable_px: float  # of what the gate keeps of the core
     problems: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -116,10 +120,8 @@ class SurveyTask:
         crop_reach = 0 if self.card is None else crops.margin(self.card, info.mpp, largest)
         margin = max(tuned.reach(info.mpp), round(1.5 * largest), crop_reach)
         plan = tiling.plan_tiles(info.levels[0], self.tile_size, margin, grid=tuned.grid(info.mpp), field=tuned.field(info.mpp))
-        reasons = [judged.tile_reason(tile.core) for tile in plan]
-        kept = tuple(tile for tile, reason in zip(plan, reasons, strict=True) if reason is None)
-        left_out = {reason: reasons.count(reason) for reason in sorted({each for each in reasons if each})}
-        area = judged.area(tiles=len(kept), tiles_by_reason=left_out)
+        kept = tuple(tile for tile in plan if judged.tile_reason(tile.core) is None)
+        area = judged.area(**_count_tiles(judged, info))
         return Survey(info, tuned, judged, learn(coarse), _map(coarse, downsample, judged), kept, area, time.perf_counter() - started)
 
 
@@ -139,7 +141,7 @@ class TileTask:
 
     def __call__(self) -> TileResult:
         clock = _Clock()
-        picture, unreadable_px, problems = read_tile(opened(self.spec), self.tile)
+        picture, lost, problems = read_tile(opened(self.spec), self.tile)
         clock.mark("read")
         try:
             found = proposals.propose_in_tile(self.detector, picture, self.tile, self.mpp)
@@ -154,6 +156,7 @@ class TileTask:
         if self.windows:
             share = nucleus_share(picture, boxes - np.array([*origin, *origin], np.float32), self.stain).astype(np.float32)
         clock.mark("crop")
+        unreadable_px = sum(self.gate.kept_px(box) for box in lost)
         return TileResult(boxes, scores, share, cut, unreadable_px, problems, clock.seconds)
 
 
@@ -189,32 +192,42 @@ def largest_cell(mpp: float | None) -> float:
 
 
 def read_coarse(slide: Pixels) -> tuple[Picture, float]:
-    """Return the whole slide in pixels of at most the gate's size, and how many level-0 pixels one of them spans."""
+    """Return the whole slide in pixels of about the gate's size, and how many level-0 pixels one of them spans.
+
+    It is averaged from a level that is some times finer: JPEG halves the resolution of colour, and colour is what tells a
+    nucleus of a few pixels.
+    """
     info = slide.info
     wanted = gate.coarsest_downsample(info.width, info.height, info.mpp)
-    usable = [level for level in info.levels if level.downsample <= wanted]
-    level = usable[-1] if usable else info.levels[0]
+    level = [level for level in info.levels if level.downsample <= max(wanted / FINER_FOR_COLOUR, 1)][-1]
     block = max(int(wanted / level.downsample), 1)
     bands = [_reduce(slide.read(box, level.index), block) for box in _bands(level, block)]
     return np.concatenate(bands), level.downsample * block
 
 
 def _bands(level: Level, block: int) -> Iterator[Box]:
-    height = tiling.round_up(BAND_PX * 1024 // max(level.width, 1024) + 1, block)
+    height = tiling.round_up(BAND_PX // level.width + 1, block)
     for top in range(0, level.height, height):
         yield (0, top, level.width, min(top + height, level.height))
 
 
 def _reduce(picture: Picture, block: int) -> Picture:
-    """Average blocks of pixels; what is left of a block at the right and lower edge is averaged over what is there."""
+    """Average blocks of pixels; a block that reaches beyond the picture is filled up with its last pixels."""
     if block == 1:
         return picture
-    rows = np.add.reduceat(picture, range(0, picture.shape[0], block), axis=0, dtype=np.uint32)
-    sums = np.add.reduceat(rows, range(0, picture.shape[1], block), axis=1, dtype=np.uint32)
-    tall = np.diff([*range(0, picture.shape[0], block), picture.shape[0]])
-    wide = np.diff([*range(0, picture.shape[1], block), picture.shape[1]])
-    counts = np.outer(tall, wide).astype(np.uint32)[..., None]
-    return ((sums + counts // 2) // counts).astype(np.uint8)
+    down, right = -picture.shape[0] % block, -picture.shape[1] % block
+    if down or right:
+        picture = cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+    size = (picture.shape[1] // block, picture.shape[0] // block)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _count_tiles(judged: gate.Gate, info: SlideInfo) -> dict[str, Any]:
+    """Count squares of a fixed size, looked at and left out by reason: the tiles that are read differ from run to run."""
+    plan = tiling.plan_tiles(replace(info.levels[0], tile_width=None, tile_height=None), COUNTED_TILE_PX, 0)
+    reasons = [judged.tile_reason(tile.core) for tile in plan]
+    left_out = sorted({reason for reason in reasons if reason})
+    return {"tiles": reasons.count(None), "tiles_by_reason": {reason: reasons.count(reason) for reason in left_out}}
 
 
 def _map(coarse: Picture, downsample: float, judged: gate.Gate) -> SlideMap:
@@ -223,23 +236,24 @@ def _map(coarse: Picture, downsample: float, judged: gate.Gate) -> SlideMap:
     return SlideMap(_reduce(coarse, block), downsample * block, judged.reasons, gate.REASONS, judged.square)
 
 
-def read_tile(slide: Slide, tile: Tile) -> tuple[Picture, int, tuple[str, ...]]:
+def read_tile(slide: Slide, tile: Tile) -> tuple[Picture, list[Box], tuple[str, ...]]:
     """Read a tile; where that fails, read it again in blocks and leave white only what cannot be read.
 
-    The blocks are the file's own tiles, counted from the slide's corner, so that what is lost does not depend on the
-    tiles we read in.
+    Returns the pixels, the parts of the core that are lost, and a sentence for each block that is. The blocks are the
+    file's own tiles, counted from the slide's corner, so that what is lost does not depend on the tiles we read in.
     """
     try:
-        return slide.read(tile.box), 0, ()
+        return slide.read(tile.box), [], ()
     except UnreadableSlide:
         picture = np.full((tile.bottom - tile.top, tile.right - tile.left, 3), 255, np.uint8)
-    lost, problems = 0, []
+    lost: list[Box] = []
+    problems = []
     for block in _blocks(tile.box, slide.info.levels[0]):
         left, top, right, bottom = block
         try:
             picture[top - tile.top : bottom - tile.top, left - tile.left : right - tile.left] = slide.read(block)
         except UnreadableSlide as error:
-            lost += _shared_area(block, tile.core)
+            lost += _overlap(block, tile.core)
             problems.append(str(error))
     return picture, lost, tuple(problems)
 
@@ -252,10 +266,11 @@ def _blocks(box: Box, level: Level) -> Iterator[Box]:
             yield (max(x, left), max(y, top), min(x + width, right), min(y + height, bottom))
 
 
-def _shared_area(first: Box, second: Box) -> int:
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(width, 0) * max(height, 0)
+def _overlap(first: Box, second: Box) -> list[Box]:
+    """Return what two boxes share, in a list that is empty where they share nothing."""
+    left, top = max(first[0], second[0]), max(first[1], second[1])
+    right, bottom = min(first[2], second[2]), min(first[3], second[3])
+    return [(left, top, right, bottom)] if left < right and top < bottom else []
 
 
 _slides: OrderedDict[SlideSpec, Slide] = OrderedDict()

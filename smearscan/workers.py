@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+import cv2
+
 from smearscan.errors import SlideError
 
 AHEAD = 2  # tasks a worker holds, so that it has the next one at hand while its result is fetched
@@ -164,6 +166,7 @@ def _work(connection: Connection) -> None:
     """Do tasks until the parent hangs up."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when to stop; tasks in flight are finished
         signal.signal(number, signal.SIG_IGN)
+    cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         while True:

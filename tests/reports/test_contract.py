@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smearscan.reports import CellsCsv, ReportWriter, SlideReport, TracebackText
+from smearscan.reports import CellsCsv, CellsGeojson, ReportWriter, ScoreMap, SlideReport, TracebackText
 from smearscan.results import NOTICE
 from smearscan.testing.reports import ReportContract, fake_scanned
 
@@ -15,6 +15,18 @@ class TestCellsCsv(ReportContract):
     @pytest.fixture
     def writer(self) -> ReportWriter:
         return CellsCsv()
+
+
+class TestCellsGeojson(ReportContract):
+    @pytest.fixture
+    def writer(self) -> ReportWriter:
+        return CellsGeojson()
+
+
+class TestScoreMap(ReportContract):
+    @pytest.fixture
+    def writer(self) -> ReportWriter:
+        return ScoreMap()
 
 
 class TestTracebackText(ReportContract):

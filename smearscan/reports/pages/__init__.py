@@ -5,9 +5,8 @@ report folder holds and from nothing else, so that it can be made again without 
 """
 
 from smearscan.reports.pages.batch_page import batch_page
-from smearscan.reports.pages.choosing import sample_under_threshold
 from smearscan.reports.pages.files import PageFiles, find_files
 from smearscan.reports.pages.slide_page import slide_page
 from smearscan.reports.pages.writer import SlidePage, write_page
 
-__all__ = ["PageFiles", "SlidePage", "batch_page", "find_files", "sample_under_threshold", "slide_page", "write_page"]
+__all__ = ["PageFiles", "SlidePage", "batch_page", "find_files", "slide_page", "write_page"]

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from smearscan.reports.cell_table import CellTable
 
 GALLERY_CELLS: Final = 1000  # a page of more is no page to look through; all cells stand in cells.csv
-SAMPLE_CELLS: Final = 24
-SAMPLE_NEAREST: Final = 12  # of them, those next to the threshold: there a call is most easily wrong
-SAMPLE_POOL: Final = 84  # the others are drawn from so many that follow, so that one doublet or one corner does not fill the sample
+SAMPLE_CELLS: Final = 12  # where the scan made no pictures of near misses
+SAMPLE_POOL: Final = 48  # they are drawn from so many, so that one doublet or one corner does not fill the sample
 
 
 def blast_scores(cells: CellTable, classifier: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -34,15 +33,16 @@ def rank(scores: NDArray[np.float64], wanted: NDArray[np.bool_]) -> NDArray[np.i
     return rows[np.argsort(-scores[rows], kind="stable")]
 
 
-def sample_under_threshold(scores: NDArray[np.float64], candidates: NDArray[np.bool_], key: str) -> NDArray[np.intp]:
-    """Return rows of the nearest candidates and of a draw from those that follow, highest score first.
+def near_misses(scores: NDArray[np.float64], candidates: NDArray[np.bool_], pictured: NDArray[np.bool_], key: str) -> NDArray[np.intp]:
+    """Return a sample of the candidates that score nearest to the threshold from below, highest score first.
 
-    Candidates are the cells that were counted and not flagged. The draw is seeded by the slide's key: the same in every run.
+    Candidates are the cells that were counted and not flagged. Those that the scan drew and made pictures of are the
+    sample; where it made none, one is drawn here, seeded by the slide's key: the same in every run.
     """
-    rows = rank(scores, candidates)
-    if len(rows) <= SAMPLE_CELLS:
-        return rows
-    nearest, pool = rows[:SAMPLE_NEAREST], rows[SAMPLE_NEAREST : SAMPLE_NEAREST + SAMPLE_POOL]
+    if (candidates & pictured).any():
+        return rank(scores, candidates & pictured)
+    pool = rank(scores, candidates)[:SAMPLE_POOL]
+    if len(pool) <= SAMPLE_CELLS:
+        return pool
     seed = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-    drawn = np.random.default_rng(seed).choice(len(pool), SAMPLE_CELLS - SAMPLE_NEAREST, replace=False)
-    return np.concatenate([nearest, pool[np.sort(drawn)]])
+    return pool[np.sort(np.random.default_rng(seed).choice(len(pool), SAMPLE_CELLS, replace=False))]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from smearscan.reports.pages.files import AREAS, MAP, THUMBNAIL
-from smearscan.results import SlideMap
+from smearscan.results import MAP_PX, SlideMap
 
 THUMBNAIL_PX: Final = 192  # twice what is shown, for dense screens
 PERIOD_PX: Final = 16  # of a hatch; the map is shown at half its size or less, and the hatch must survive that
@@ -33,10 +33,13 @@ def write_map(slide_map: SlideMap, folder: Path) -> None:
 
 
 def draw_areas(slide_map: SlideMap) -> Image.Image | None:
-    """Draw what was left out as a hatch on nothing: 0 is transparent, 1 the wash, 2 the line; None where nothing was."""
-    height, width = slide_map.picture.shape[:2]
-    rows = _squares(height, slide_map, 0)
-    columns = _squares(width, slide_map, 1)
+    """Draw what was left out as a hatch on nothing: 0 is transparent, 1 the wash, 2 the line; None where nothing was.
+
+    It is as large as a map may be, also where the map is smaller: a hatch must stay finer than what it covers.
+    """
+    scale = max(1, MAP_PX // max(slide_map.picture.shape[:2]))
+    height, width = (scale * side for side in slide_map.picture.shape[:2])
+    rows, columns = (_squares(side, slide_map.downsample / scale, slide_map, axis) for axis, side in enumerate((height, width)))
     reasons = slide_map.reasons[rows][:, columns]
     drawn = np.zeros((height, width), np.uint8)
     for code, name in enumerate(slide_map.names):
@@ -62,8 +65,8 @@ def hatch(reason: str, height: int, width: int) -> NDArray[np.bool_]:
     return np.asarray(patterns.get(reason, patterns["no_nucleus"]), np.bool_)
 
 
-def _squares(pixels: int, slide_map: SlideMap, axis: int) -> NDArray[np.intp]:
+def _squares(pixels: int, downsample: float, slide_map: SlideMap, axis: int) -> NDArray[np.intp]:
     """Return the square in which the centre of each pixel lies."""
-    centres = (np.arange(pixels) + 0.5) * slide_map.downsample
-    squares: NDArray[np.intp] = np.floor(centres / slide_map.square).astype(np.intp)
-    return np.minimum(squares, slide_map.reasons.shape[axis] - 1)
+    places = np.floor((np.arange(pixels) + 0.5) * downsample / slide_map.square)
+    squares: NDArray[np.intp] = np.clip(places, 0, slide_map.reasons.shape[axis] - 1).astype(np.intp)
+    return squares

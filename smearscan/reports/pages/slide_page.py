@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from smearscan.reports.cell_table import CellTable
 from smearscan.reports.pages import figures
-from smearscan.reports.pages.choosing import GALLERY_CELLS, SAMPLE_NEAREST, SAMPLE_POOL, blast_scores, rank, sample_under_threshold
+from smearscan.reports.pages.choosing import GALLERY_CELLS, blast_scores, near_misses, rank
 from smearscan.reports.pages.files import AREAS, MAP, PageFiles
 from smearscan.reports.pages.templating import render
 
@@ -53,7 +53,8 @@ def slide_page(record: Mapping[str, Any], cells: CellTable | None, files: PageFi
     flagged = rank(scores, cells.flagged & counted)
     shown = flagged[:GALLERY_CELLS]
     others = counted & ~cells.flagged
-    sample = sample_under_threshold(scores, others, record["key"])
+    pictured = np.array([bool(files.crop(each)) for each in cells.ids], np.bool_)
+    sample = near_misses(scores, others, pictured, record["key"])
     gallery = [_tile(number, row, cells, scores, files) for number, row in enumerate([*shown.tolist(), *sample.tolist()])]
     return render(
         "slide.html.j2",
@@ -69,8 +70,6 @@ def slide_page(record: Mapping[str, Any], cells: CellTable | None, files: PageFi
         sample=gallery[len(shown) :],
         flagged_total=len(flagged),
         counted_others=int(others.sum()),
-        nearest=SAMPLE_NEAREST,
-        pool=min(SAMPLE_POOL, int(others.sum()) - SAMPLE_NEAREST),
         pictures=any(tile.crop for tile in gallery),
         heat_maps=any(tile.heat_map or files.overlay(tile.id) for tile in gallery),
         histogram=figures.histogram(scores[counted], cells.flagged[counted]),

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
 
 from smearscan.reports.pages import wording
 from smearscan.reports.pages.files import href
@@ -30,8 +29,8 @@ def render(template: str, script: str, data: object, **names: Any) -> str:
     page = _environment().get_template(template)
     return page.render(
         **names,
-        style=Markup(_source("style.css")),
-        script=Markup(code),
+        style=_source("style.css"),
+        script=code,
         script_digest=_digest(code),
         data=htmlsafe_json_dumps(data, dumps=_dumps),
     )
@@ -62,7 +61,5 @@ def _digest(code: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(f"\n{code}".encode()).digest()).decode()
 
 
-def _dumps(value: object, **_: Mapping[str, object]) -> str:
-    import json
-
+def _dumps(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)

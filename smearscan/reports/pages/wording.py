@@ -47,11 +47,10 @@ BANDS_SHORT = {
 }
 VERDICT_MARKS = {"above": "▲", "indeterminate": "◆", "below": "▽", "insufficient": "–"}
 VERDICTS = {"above": "above", "indeterminate": "indeterminate", "below": "below", "insufficient": "too few cells"}
-BASES = {
+BASES = {  # which interval the verdicts compare
     "adjusted": "the interval adjusted for the model's sensitivity and specificity",
     "clustered": "the interval that allows for clusters of cells",
     "wilson": "the Wilson interval",
-    "insufficient": "no interval: there are too few cells",
 }
 ADJUSTMENTS = {
     "subjects": "for how sensitivity and specificity differ between subjects of the model's validation",
@@ -73,6 +72,11 @@ def percent(fraction: float) -> str:
 def chance(probability: float) -> str:
     """Write a probability in whole percent, and no certainty that comes of rounding."""
     return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
+
+
+def score(value: float) -> str:
+    """Write three digits, and no certainty that comes of rounding."""
+    return "> 0.999" if value > 0.9995 else "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def percents(threshold: float) -> str:
@@ -110,11 +114,9 @@ def left_out(area_record: Mapping[str, Any]) -> list[tuple[str, float]]:
 def why_no_fraction(record: Mapping[str, Any]) -> str:
     """Say why a slide has no fraction."""
     count = record["count"]
-    if count is None:
-        return f"{STATUS[record['status']]}: {record['reason']}"
-    if not count["cells"]:
-        return "no white cell was counted"
-    return f"{count['cells']} cells are too few for a percentage (50 are the least)"
+    if record["reason"] and record["status"] != "partial":
+        return str(record["reason"])
+    return f"{count['cells']} cells are too few for a percentage (50 are the least)." if count["cells"] else "No white cell was counted."
 
 
 def why_not_adjusted(count: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@
 
   const idOf = (cell) => data.ids[cell] || `x${String(data.x[cell]).padStart(6, "0")}y${String(data.y[cell]).padStart(6, "0")}`;
   const length = (px) => (data.mpp === null ? `${px.toLocaleString("en")} px` : `${Math.round(px * data.mpp).toLocaleString("en")} µm`);
-  const thousandths = (value) => (value / 1000).toFixed(3);
+  // No certainty that comes of rounding.
+  const thousandths = (value) => (value > 999 ? "> 0.999" : value < 1 ? "< 0.001" : (value / 1000).toFixed(3));
 
   // The map.
   const smear = byId("smear"), canvas = byId("dots"), tip = byId("tip");
