@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 Role = Literal["blast", "other", "excluded"]
 Activation = Literal["softmax", "sigmoid"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -86,6 +89,17 @@ class ModelCard:
     def columns(self, role: Role) -> list[int]:
         """Return the output columns of the classes that have `role`."""
         return [index for index, name in enumerate(self.classes) if self.roles[name] == role]
+
+    def blast_probability(self, probabilities: NDArray[Any]) -> NDArray[np.float64]:
+        """Return P(blast) of each row among the classes that count, which is what `threshold` is compared with.
+
+        P(excluded) is divided away: the cell was found not to be one of those. 0 where neither role has any probability.
+        """
+        rows = np.asarray(probabilities, np.float64)
+        blast = rows[:, self.columns("blast")].sum(axis=1)
+        counted = blast + rows[:, self.columns("other")].sum(axis=1)
+        shares: NDArray[np.float64] = np.divide(blast, counted, out=np.zeros_like(blast), where=counted > 0)
+        return shares
 
     @classmethod
     def load(cls, path: Path) -> ModelCard:

@@ -9,11 +9,15 @@ import sys
 import tempfile
 from types import ModuleType
 
+import cv2
 import numpy as np
+from PIL import Image
 
 QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 # What the import itself sets for the whole process and its children. OMP_NUM_THREADS=1 would slow all that starts later.
 SET_BY_IMPORT = ("OMP_NUM_THREADS", "NUMEXPR_MAX_THREADS", "TF_CPP_MIN_LOG_LEVEL", "TORCH_CPP_LOG_LEVEL", "KINETO_LOG_LEVEL")
+
+CV2_FILES = ("imread", "imwrite", "imshow")
 
 
 def load_tasks() -> ModuleType:
@@ -29,6 +33,10 @@ def _import_quietly() -> None:
     import torch  # before ultralytics: it reads OMP_NUM_THREADS once, while loading
 
     threads = torch.get_num_threads()
+    # It also puts its own functions in place of other libraries': its Image.open asks for one more package on a damaged file.
+    patched = [
+        (module, name, getattr(module, name)) for module, name in ((Image, "open"), (torch, "save"), *((cv2, name) for name in CV2_FILES))
+    ]
     before = {name: os.environ.get(name) for name in (*QUIET, *SET_BY_IMPORT, "YOLO_CONFIG_DIR")}
     os.environ.update(QUIET)
     if before["YOLO_CONFIG_DIR"] is None:
@@ -39,6 +47,8 @@ def _import_quietly() -> None:
         with np.printoptions():
             import ultralytics.nn.tasks  # noqa: F401
     finally:
+        for module, name, function in patched:
+            setattr(module, name, function)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -14,7 +14,7 @@ coarse picture shows gross blur only; a nucleus that is soft by a micrometre loo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -83,6 +83,15 @@ class Gate:
         if (reasons == KEPT).any():
             return None
         return REASONS[int(np.bincount(reasons.ravel(), minlength=len(REASONS)).argmax())]
+
+    def keeping(self, boxes: Iterable[Box]) -> Gate:
+        """Return a gate that keeps what boxes touch as well: where the coarse picture cannot be read, it judges nothing."""
+        reasons = self.reasons.copy()
+        for left, top, right, bottom in boxes:
+            columns = self._index(np.array([left, right - 1.0]), self.first_column, 1)
+            rows = self._index(np.array([top, bottom - 1.0]), self.first_row, 0)
+            reasons[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = KEPT
+        return replace(self, reasons=reasons)
 
     def kept_px(self, box: Box) -> float:
         """Return how many level-0 pixels of a box lie in squares that are kept."""

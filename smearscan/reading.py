@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,18 +23,17 @@ from classifiers.card import ModelCard
 from detectors import Detector, DetectorError
 from detectors.stain import Stain, learn, nucleus_share
 from smearscan import crops, gate, ledger, overlays, proposals, tiling
+from smearscan.coarse import Coarse, read_coarse, read_map
 from smearscan.config import ScanConfig
-from smearscan.errors import SlideError, UnreadableSlide
-from smearscan.results import MAP_PX, Area, Box, CellPicture, Level, Picture, Pixels, SlideInfo, SlideMap, Tile
+from smearscan.errors import SlideError
+from smearscan.results import Area, Box, CellPicture, Picture, Pixels, SlideInfo, SlideMap, Tile
+from smearscan.salvage import read_or_white
 from smearscan.slides import FoundSlide, Slide, SlideRow, files_of, open_slide, row_of
 
 LARGEST_CELL_UM = 25.0  # a tile's margin is at least 1.5 of these, so that a cell at a seam is seen whole by its owner
 LARGEST_CELL_PX = 160.0  # the same where there is no scale
-BAND_PX = 64 * 2**20  # pixels that are read at once for the coarse picture
-FINER_FOR_COLOUR = 4  # times that the level is finer, from which the coarse picture is averaged
 COUNTED_TILE_PX = 1024  # the tiles that area is counted in
 OPEN_SLIDES = 2  # a worker passes from one slide to the next and back at most once
-SALVAGE_PX = 512  # blocks in which a tile is read again after a failure, where the file has no tiles of its own
 
 
 @dataclass(frozen=True)
@@ -111,18 +109,30 @@ class SurveyTask:
         started = time.perf_counter()
         slide = opened(self.spec)
         info = slide.info
-        coarse, downsample = read_coarse(slide)
-        coarse_mpp = None if info.mpp is None else info.mpp * downsample
-        size = (info.width, info.height)
-        judged = gate.judge(coarse, coarse_mpp, downsample, size) if self.gated else gate.open_gate(*size, info.mpp)
-        tuned = _tuned(self.detector(info.mpp), coarse, downsample, info)
+        coarse = read_coarse(slide)
+        judged = self.judge(coarse, info)
+        tuned = _tuned(self.detector(info.mpp), coarse, info)
         largest = largest_cell(info.mpp)
         crop_reach = 0 if self.card is None else crops.margin(self.card, info.mpp, largest)
         margin = max(tuned.reach(info.mpp), round(1.5 * largest), crop_reach)
         plan = tiling.plan_tiles(info.levels[0], self.tile_size, margin, grid=tuned.grid(info.mpp), field=tuned.field(info.mpp))
-        kept = tuple(tile for tile in plan if judged.tile_reason(tile.core) is None)
-        area = judged.area(**_count_tiles(judged, info))
-        return Survey(info, tuned, judged, learn(coarse), _map(coarse, downsample, judged), kept, area, time.perf_counter() - started)
+        return Survey(
+            info=info,
+            detector=tuned,
+            gate=judged,
+            stain=learn(coarse.picture),
+            slide_map=read_map(slide, judged),
+            tiles=tuple(tile for tile in plan if judged.tile_reason(tile.core) is None),
+            area=judged.area(**_count_tiles(judged, info)),
+            seconds=time.perf_counter() - started,
+        )
+
+    def judge(self, coarse: Coarse, info: SlideInfo) -> gate.Gate:
+        size = (info.width, info.height)
+        if not self.gated:
+            return gate.open_gate(*size, info.mpp)
+        mpp = None if info.mpp is None else info.mpp * coarse.downsample
+        return gate.judge(coarse.picture, mpp, coarse.downsample, size).keeping(coarse.unseen)
 
 
 @dataclass(frozen=True)
@@ -191,37 +201,6 @@ def largest_cell(mpp: float | None) -> float:
     return LARGEST_CELL_PX if mpp is None else LARGEST_CELL_UM / mpp
 
 
-def read_coarse(slide: Pixels) -> tuple[Picture, float]:
-    """Return the whole slide in pixels of about the gate's size, and how many level-0 pixels one of them spans.
-
-    It is averaged from a level that is some times finer: JPEG halves the resolution of colour, and colour is what tells a
-    nucleus of a few pixels.
-    """
-    info = slide.info
-    wanted = gate.coarsest_downsample(info.width, info.height, info.mpp)
-    level = [level for level in info.levels if level.downsample <= max(wanted / FINER_FOR_COLOUR, 1)][-1]
-    block = max(int(wanted / level.downsample), 1)
-    bands = [_reduce(slide.read(box, level.index), block) for box in _bands(level, block)]
-    return np.concatenate(bands), level.downsample * block
-
-
-def _bands(level: Level, block: int) -> Iterator[Box]:
-    height = tiling.round_up(BAND_PX // level.width + 1, block)
-    for top in range(0, level.height, height):
-        yield (0, top, level.width, min(top + height, level.height))
-
-
-def _reduce(picture: Picture, block: int) -> Picture:
-    """Average blocks of pixels; a block that reaches beyond the picture is filled up with its last pixels."""
-    if block == 1:
-        return picture
-    down, right = -picture.shape[0] % block, -picture.shape[1] % block
-    if down or right:
-        picture = cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-    size = (picture.shape[1] // block, picture.shape[0] // block)
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
 def _count_tiles(judged: gate.Gate, info: SlideInfo) -> dict[str, Any]:
     """Count squares of a fixed size, looked at and left out by reason: the tiles that are read differ from run to run."""
     plan = tiling.plan_tiles(replace(info.levels[0], tile_width=None, tile_height=None), COUNTED_TILE_PX, 0)
@@ -230,40 +209,11 @@ def _count_tiles(judged: gate.Gate, info: SlideInfo) -> dict[str, Any]:
     return {"tiles": reasons.count(None), "tiles_by_reason": {reason: reasons.count(reason) for reason in left_out}}
 
 
-def _map(coarse: Picture, downsample: float, judged: gate.Gate) -> SlideMap:
-    """Return the slide as a picture small enough for a page."""
-    block = -(-max(coarse.shape[:2]) // MAP_PX)
-    return SlideMap(_reduce(coarse, block), downsample * block, judged.reasons, gate.REASONS, judged.square)
-
-
-def read_tile(slide: Slide, tile: Tile) -> tuple[Picture, list[Box], tuple[str, ...]]:
-    """Read a tile; where that fails, read it again in blocks and leave white only what cannot be read.
-
-    Returns the pixels, the parts of the core that are lost, and a sentence for each block that is. The blocks are the
-    file's own tiles, counted from the slide's corner, so that what is lost does not depend on the tiles we read in.
-    """
-    try:
-        return slide.read(tile.box), [], ()
-    except UnreadableSlide:
-        picture = np.full((tile.bottom - tile.top, tile.right - tile.left, 3), 255, np.uint8)
-    lost: list[Box] = []
-    problems = []
-    for block in _blocks(tile.box, slide.info.levels[0]):
-        left, top, right, bottom = block
-        try:
-            picture[top - tile.top : bottom - tile.top, left - tile.left : right - tile.left] = slide.read(block)
-        except UnreadableSlide as error:
-            lost += _overlap(block, tile.core)
-            problems.append(str(error))
-    return picture, lost, tuple(problems)
-
-
-def _blocks(box: Box, level: Level) -> Iterator[Box]:
-    width, height = level.tile_width or SALVAGE_PX, level.tile_height or SALVAGE_PX
-    left, top, right, bottom = box
-    for y in range(top // height * height, bottom, height):
-        for x in range(left // width * width, right, width):
-            yield (max(x, left), max(y, top), min(x + width, right), min(y + height, bottom))
+def read_tile(slide: Pixels, tile: Tile) -> tuple[Picture, list[Box], tuple[str, ...]]:
+    """Read a tile; returns the pixels, the parts of its core that are lost, and a sentence for each block that is."""
+    picture, unreadable, problems = read_or_white(slide, tile.box, slide.info.levels[0])
+    lost = [part for block in unreadable for part in _overlap(block, tile.core)]
+    return picture, lost, problems
 
 
 def _overlap(first: Box, second: Box) -> list[Box]:
@@ -286,11 +236,11 @@ def opened(spec: SlideSpec) -> Slide:
     return _slides[spec]
 
 
-def _tuned(detector: Detector, coarse: Picture, downsample: float, info: SlideInfo) -> Detector:
+def _tuned(detector: Detector, coarse: Coarse, info: SlideInfo) -> Detector:
     try:
         if detector.needs_scale and info.mpp is None:
             raise SlideError(f"{info.path.name}: the detector {detector.name!r} needs a scale. Give it with --mpp.")
-        return detector.tuned(coarse, None if info.mpp is None else info.mpp * downsample, downsample)
+        return detector.tuned(coarse.picture, None if info.mpp is None else info.mpp * coarse.downsample, coarse.downsample)
     except DetectorError as error:
         raise SlideError(f"{info.path.name}: {error}") from error
 

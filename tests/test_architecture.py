@@ -21,7 +21,18 @@ PACKAGES = ("smearscan", "detectors", "classifiers")
 # What stands where in smearscan/. A file or folder that is not here fails the tests until somebody says where it belongs.
 GROUND = {"errors", "results", "config", "intervals", "plugins"}
 STEPS = {"slides", "tiling", "gate", "proposals", "crops", "scoring", "counting", "overlays", "ledger", "reports"}
-DRIVERS = {"scan", "night", "building", "reading", "conclusion", "workers", "stopping", "machine"}  # what `smearscan run` is made of
+DRIVERS = {
+    "scan",
+    "night",
+    "building",
+    "coarse",
+    "salvage",
+    "reading",
+    "conclusion",
+    "workers",
+    "stopping",
+    "machine",
+}  # what `smearscan run` is made of
 DRIVERS |= {"smears", "checking", "tables", "rebuilding", "compare", "cluster", "review"}
 CONSOLE = {"console"}
 TOP = {"cli", "__main__"}

@@ -48,12 +48,8 @@ def call_cells(cells: Cells, card: ModelCard, threshold: float | None = None) ->
 
 
 def blast_probability(cells: Cells, card: ModelCard) -> NDArray[np.float64]:
-    """Return P(blast) of every cell among the classes that count; 0 where neither role has any probability."""
-    probabilities = _probabilities(cells, card)
-    blast = probabilities[:, card.columns("blast")].sum(axis=1)
-    counted = blast + probabilities[:, card.columns("other")].sum(axis=1)
-    shares: NDArray[np.float64] = np.divide(blast, counted, out=np.zeros_like(blast), where=counted > 0)
-    return shares
+    """Return the blast probability of every cell, on which it is called."""
+    return card.blast_probability(_probabilities(cells, card))
 
 
 def _probabilities(cells: Cells, card: ModelCard) -> NDArray[np.float64]:

@@ -48,7 +48,7 @@ def overlay_file(cell: str) -> str:
 
 def _facts(slide: SlideReport, outcome: Scanned, picture: CellPicture) -> Facts:
     row, card = picture.row, slide.card
-    column = card.classes.index(card.positive_class)
+    score = card.blast_probability(outcome.cells.probabilities[[row]])[0]
     called, excluded = outcome.called[row], outcome.excluded[row]
     flagged = bool(outcome.flagged[row])
     outcome_of_call = "left out" if excluded else "flagged" if flagged else "not flagged"
@@ -56,7 +56,7 @@ def _facts(slide: SlideReport, outcome: Scanned, picture: CellPicture) -> Facts:
         slide=slide.key,
         cell=slide.cell_ids[row],
         model=card.name,
-        score=f"{card.positive_class} {_probability(float(outcome.cells.probabilities[row, column]))}",
+        score=f"{card.positive_class} {_probability(float(score))}",
         call=f"called {called}, {outcome_of_call}",
         kind="excluded" if excluded else "blast" if flagged else "other",
         explained=card.positive_class,

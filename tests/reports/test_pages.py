@@ -22,7 +22,7 @@ from smearscan.ledger import read_records
 from smearscan.reports import ReportWriter, SlideReport, slide_record
 from smearscan.reports.cell_table import CellTable
 from smearscan.reports.pages import SlidePage, batch_page, find_files, slide_page, wording, write_page
-from smearscan.reports.pages.choosing import GALLERY_CELLS, SAMPLE_CELLS, SAMPLE_POOL, blast_scores, near_misses
+from smearscan.reports.pages.choosing import GALLERY_CELLS, SAMPLE_CELLS, SAMPLE_POOL, near_misses
 from smearscan.reports.pages.figures import root_percent, scale_bar
 from smearscan.reports.pages.files import PageFiles
 from smearscan.reports.pages.map_pictures import draw_areas
@@ -258,7 +258,7 @@ def test_the_data_for_the_map_are_the_table_s(slides: Mapping[str, SlideReport])
     assert [f"x{x:06d}y{y:06d}" for x, y in zip(data["x"], data["y"], strict=True)] == list(cells.ids)
     assert [mark == 1 for mark in data["mark"]] == cells.flagged.tolist()
     assert [mark == 2 for mark in data["mark"]] == [bool(reason) for reason in cells.excluded]
-    scores = blast_scores(cells, {"roles": slide.card.roles})
+    scores = slide.card.blast_probability(cells.probabilities)
     assert np.allclose(np.array(data["score"]) / 1000, scores, atol=6e-4)
 
 

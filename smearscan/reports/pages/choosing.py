@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smearscan.reports.cell_table import CellTable
-
 GALLERY_CELLS: Final = 1000  # a page of more is no page to look through; all cells stand in cells.csv
 SAMPLE_CELLS: Final = 12  # where the scan made no pictures of near misses
 SAMPLE_POOL: Final = 48  # they are drawn from so many, so that one doublet or one corner does not fill the sample
-
-
-def blast_scores(cells: CellTable, classifier: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return the score that is compared with the threshold: P(blast) among the classes that count."""
-    blast, other = (
-        cells.probabilities[:, [index for index, name in enumerate(cells.classes) if classifier["roles"][name] == role]].sum(axis=1)
-        for role in ("blast", "other")
-    )
-    counted = blast + other
-    scores: NDArray[np.float64] = np.divide(blast, counted, out=np.zeros_like(blast), where=counted > 0)
-    return scores
 
 
 def rank(scores: NDArray[np.float64], wanted: NDArray[np.bool_]) -> NDArray[np.intp]:

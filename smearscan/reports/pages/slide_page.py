@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from smearscan.reports.cell_table import CellTable
 from smearscan.reports.pages import figures
-from smearscan.reports.pages.choosing import GALLERY_CELLS, blast_scores, near_misses, rank
+from smearscan.reports.pages.choosing import GALLERY_CELLS, near_misses, rank
 from smearscan.reports.pages.files import AREAS, MAP, PageFiles
 from smearscan.reports.pages.templating import render
+from smearscan.reports.slide_json import card_of
 
 DOTS: Final = 100_000  # that a map of 1,600 px can show; of more, every n-th cell that is not flagged
 OTHER, BLAST, EXCLUDED = range(3)  # how the map marks a cell
@@ -48,7 +49,7 @@ def slide_page(record: Mapping[str, Any], cells: CellTable | None, files: PageFi
     known: dict[str, Any] = {"record": record, "home": home, "links": _links(files)}
     if cells is None or record["count"] is None:
         return render("not_scanned.html.j2", "not_scanned.js", {}, **known)
-    scores = blast_scores(cells, record["classifier"])
+    scores = card_of(record).blast_probability(cells.probabilities)
     counted = np.array([not reason for reason in cells.excluded], np.bool_)
     flagged = rank(scores, cells.flagged & counted)
     shown = flagged[:GALLERY_CELLS]
