@@ -121,7 +121,8 @@ def _per_tile(boxes: NDArray[np.float32], blast: NDArray[np.bool_], side: int) -
 
 
 def _add_tiles(sums: Sequence[TileSums]) -> TileSums:
-    fullest = max(sums, key=lambda each: (each.fullest_blasts, -each.fullest_cells))
+    # A slide without cells has no tile that could be the fullest.
+    fullest = max(sums, key=lambda each: (each.tiles > 0, each.fullest_blasts, -each.fullest_cells))
     return TileSums(
         tiles=sum(each.tiles for each in sums),
         cells=sum(each.cells for each in sums),
