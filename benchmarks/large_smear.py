@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import argparse
 import resource
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from watching import watch
 
 LIMIT_MB = 1000.0
 
@@ -68,30 +66,13 @@ def _options() -> argparse.Namespace:
 def _measure(phase: str, path: Path, options: argparse.Namespace) -> Phase:
     """Run one phase in a process of its own and watch it and its children."""
     command = [sys.executable, __file__, "--phase", phase, "--path", str(path), "--side", str(options.side), "--tile", str(options.tile)]
-    command += ["--workers", str(options.workers)]
-    started = time.monotonic()
-    peak = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        watched = psutil.Process(process.pid)
-        while process.poll() is None:
-            peak = max(peak, _memory(watched))
-            time.sleep(0.1)
-        said = process.stdout.read().strip() if process.stdout else ""
-    seconds = time.monotonic() - started
-    if process.returncode:
-        raise SystemExit(f"{phase} ended with exit code {process.returncode}")
-    largest_kb, _, words = said.partition(" ")
-    return Phase(phase, seconds, peak / 1e6, int(largest_kb) * 1024 / 1e6, words)
-
-
-def _memory(process: psutil.Process) -> int:
-    total = 0
-    try:
-        for each in [process, *process.children(recursive=True)]:
-            total += each.memory_info().rss
-    except psutil.NoSuchProcess:
-        return total  # one of them has just ended
-    return total
+    if options.workers:
+        command += ["--workers", str(options.workers)]
+    seen = watch(command)
+    if seen.exit_code:
+        raise SystemExit(f"{phase} ended with exit code {seen.exit_code}\n{seen.complained}")
+    largest_kb, _, words = seen.said.strip().partition(" ")
+    return Phase(phase, seen.seconds, seen.peak_mb, int(largest_kb) * 1024 / 1e6, words)
 
 
 def _largest_kb() -> int:
