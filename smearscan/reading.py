@@ -33,7 +33,7 @@ from smearscan.slides import FoundSlide, Slide, SlideRow, files_of, open_slide, 
 LARGEST_CELL_UM = 25.0  # a tile's margin is at least 1.5 of these, so that a cell at a seam is seen whole by its owner
 LARGEST_CELL_PX = 160.0  # the same where there is no scale
 COUNTED_TILE_PX = 1024  # the tiles that area is counted in
-OPEN_SLIDES = 2  # a worker passes from one slide to the next and back at most once
+OPEN_SLIDES = 1  # an open slide keeps a cache of decoded tiles; opening one again takes some milliseconds
 
 
 @dataclass(frozen=True)
