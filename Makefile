@@ -13,6 +13,9 @@ DEMO_RUN = run examples/slides --slides-csv examples/slides/slides.csv --classif
 find_python = for name in python3.11 python3 python3.12 python3.13 python3.14; do \
 	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then command -v "$$name"; break; fi; done
 
+# Those that need no argument; plain_script.py and watching.py are used by the others.
+BENCHMARKS = startup coverage slide_readers scoring overlays throughput memory large_smear
+
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -46,8 +49,10 @@ types: $(VENV)/installed-dev ## mypy, strict
 
 check: lint types test ## what a change must pass before it is committed
 
-bench: $(VENV)/installed-run ## time what the README gives figures of
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(VENV)/installed-run ## measure speed, memory, coverage and detection: most of an hour
+	@for name in $(BENCHMARKS); do echo "== benchmarks/$$name.py"; $(BIN)/python "benchmarks/$$name.py" || exit 1; done
+	@if [ -n "$$SMEARSCAN_DATA" ]; then echo "== benchmarks/detection.py"; $(BIN)/python benchmarks/detection.py --data "$$SMEARSCAN_DATA"; \
+		else echo "benchmarks/detection.py needs real images: set SMEARSCAN_DATA to their folder."; fi
 
 constraints: ## write constraints.txt anew, from the newest releases that pyproject.toml allows
 	rm -rf build/newest && $(MAKE) --no-print-directory VENV=build/newest build/newest/bin/python

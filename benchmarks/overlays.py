@@ -1,15 +1,25 @@
-"""What the pictures of a slide's cells cost: reading them again, explaining, drawing and writing, in ms a cell.
+"""What the pictures of a slide's cells cost: in ms a cell by stage, and as a share of a whole run's time.
 
-    python benchmarks/overlays.py
-    python benchmarks/overlays.py --method scorecam --overlays 20 --keep pictures
+    python benchmarks/overlays.py                        # draws 20,000 x 20,000 px first: some minutes
+    python benchmarks/overlays.py --side 6000 --runs 1
+    python benchmarks/overlays.py --runs 0 --method scorecam --overlays 20 --keep pictures
 
-A smear is drawn, its white cells are scored, and the overlays of it made as `smearscan run` makes them. The middle of several
-rounds is printed for each stage. The seconds that it takes to load the library of heat maps are paid once a run.
+By stage: a smear is drawn, its white cells are scored, and the overlays of it made as `smearscan run` makes them. The middle
+of several rounds is printed for each stage. The seconds that it takes to load the library of heat maps are paid once a run.
+
+As a share: whole runs of one slide with the pictures and with `--overlays 0`, in turns, so that the machine's noise meets
+both alike. What is compared is all between the first read and the last file, the `engines.seconds` of run.json, and the
+whole process with its start, both as the clock and as the processor's work (the workers' as well) see them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -35,6 +45,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--keep", type=Path, help="a folder for the pictures of the last round")
+    parser.add_argument("--runs", type=int, default=3, help="whole runs with pictures, and as many without")
+    parser.add_argument("--side", type=int, default=20_000, help="of the slide of the whole runs, in pixels")
+    parser.add_argument("--folder", type=Path, help="where that slide is drawn, and kept for another time")
     arguments = parser.parse_args()
     started = time.perf_counter()
     build = plugins.load("classifiers.explain:build_explainer")
@@ -53,6 +66,43 @@ def main() -> None:
         slide = open_slide(path)
         report = scored(slide, np.array([cell.box for cell in smear.truth]), classifier)
         measure(slide, report, explainer, arguments, arguments.keep or Path(scratch) / "pictures")
+        if arguments.runs:
+            compare_runs(drawn_slide(arguments.folder or Path(scratch), arguments.side), arguments, Path(scratch))
+
+
+def drawn_slide(folder: Path, side: int) -> Path:
+    """Return a drawn slide of that size, which is drawn unless it is there."""
+    path = folder / f"drawn-{side}.tif"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_smear(plan_smear(SmearPlan(width=side, height=side, mpp=0.25, seed=11, blast_fraction=0.1)), path)
+    return path
+
+
+def compare_runs(slide: Path, arguments: argparse.Namespace, scratch: Path) -> None:
+    """Print what share of a run the pictures take: the middles of runs with them and without, in turns."""
+    model = str(arguments.model or "drawn-cells")
+    seconds: dict[int, list[tuple[float, float, float]]] = {arguments.overlays: [], 0: []}
+    for _, wanted in [(turn, wanted) for turn in range(arguments.runs) for wanted in seconds]:
+        out = scratch / f"run-{wanted}"
+        command = [sys.executable, "-m", "smearscan", "run", str(slide), "--out", str(out), "--classifier", model, "--overwrite"]
+        command += ["--overlays", str(wanted), "--cam", arguments.method]
+        started, worked = time.perf_counter(), processor_of_children()
+        subprocess.run(command, check=True, capture_output=True)
+        engines = json.loads((out / "run.json").read_text())["engines"]["seconds"]
+        seconds[wanted].append((engines, time.perf_counter() - started, processor_of_children() - worked))
+    pictures = len(list((scratch / f"run-{arguments.overlays}").rglob("cell-*.png")))
+    print(f"{pictures} overlays as a share of a run over {slide.name}; middle of {arguments.runs} runs with and as many without")
+    for name, column in (("first read to last file", 0), ("whole process", 1), ("processor, whole process", 2)):
+        with_them, without = (statistics.median(each[column] for each in seconds[wanted]) for wanted in (arguments.overlays, 0))
+        share = 100 * (with_them - without) / with_them
+        print(f"  {name:24} {with_them:8.2f} s with, {without:8.2f} s without: {share:5.1f} %")
+
+
+def processor_of_children() -> float:
+    """Return the seconds that all ended children of this process worked, their own children included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def scored(slide: Slide, boxes: np.ndarray, classifier: Classifier) -> SlideReport:

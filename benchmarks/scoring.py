@@ -1,6 +1,6 @@
 """The scoring stage alone, in crops a second: what each measure for speed brings, and that none changes a score.
 
-    python benchmarks/scoring.py --model classifiers/bundled/drawn-cells
+    python benchmarks/scoring.py
     python benchmarks/scoring.py --network resnet18 --px 112
 
 Each line is a process of its own, since malloc's settings stay until a process ends. Lines are measured
@@ -36,12 +36,13 @@ VARIANTS = {
     "TorchClassifier in the Scorer": ("product", "passive", "scorer"),
 }
 CROPS = 2048
+BUNDLED = Path(__file__).parents[1] / "classifiers" / "bundled" / "drawn-cells"
 Scoring = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model folder")
+    parser.add_argument("--model", help="a model folder (default: the bundled one)")
     parser.add_argument("--network", help="or a torchvision network with weights drawn at random")
     parser.add_argument("--px", type=int, default=112, help="side of the crops for --network")
     parser.add_argument("--rounds", type=int, default=5)
@@ -50,8 +51,10 @@ def main() -> None:
     parser.add_argument("--variant", help=argparse.SUPPRESS)
     parser.add_argument("--scores", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if (arguments.model is None) == (arguments.network is None):
-        parser.error("give --model or --network")
+    if arguments.model and arguments.network:
+        parser.error("give --model or --network, not both")
+    if not arguments.network:
+        arguments.model = arguments.model or str(BUNDLED)
     if arguments.variant:
         print(json.dumps(measure(arguments)))
     else:

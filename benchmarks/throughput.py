@@ -131,7 +131,7 @@ def tell(mode: Mode) -> None:
     print(f"  classifier idle {100 * middle(idle):8.0f} % of the time: it waited for the readers")
     stages = mode.ours[-1]["stages_seconds"]
     shown = [facts["stages_seconds"].get("explain", 0.0) / facts["engines"]["seconds"] for facts in mode.ours]
-    print(f"  heat maps       {100 * middle(shown):8.1f} % of the time")
+    print(f"  heat maps       {100 * middle(shown):8.1f} % of the time, without reading, drawing and writing them: see overlays.py")
     print("  stages          " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.items() if name != "total"))
     print(f"  scores differ by at most {mode.difference:.1e}")
 

@@ -83,14 +83,6 @@ def iou(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     return paired_iou(a[rows], b[columns]).reshape(len(a), len(b))
 
 
-def edge_distances(boxes: ArrayLike, left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
-    """Return how far each box's centre is from the nearest edge of the tile it was found in."""
-    middle = centres(boxes)
-    nearest = np.minimum(middle - np.array([left, top]), np.array([right, bottom]) - middle)
-    distance: NDArray[np.float64] = np.minimum(nearest[:, 0], nearest[:, 1])
-    return distance
-
-
 def suppress(boxes: ArrayLike, *ranks: ArrayLike) -> NDArray[np.intp]:
     """Return the rows to keep, ascending, so that each cell is kept once (STATISTICS D14).
 

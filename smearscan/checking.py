@@ -28,8 +28,9 @@ PROBE_PX = 1024  # side of what is read at corners, centre and random places
 RANDOM_PROBES = 8
 SAMPLED_TILES = 6  # in which cells are proposed, to estimate how many there are
 SEED = 20_200_101
-BYTES_A_CELL = 130.0  # of cells.csv
-BYTES_A_SLIDE = 20_000.0  # slide.json and the rows of the tables
+BYTES_A_CELL = 250.0  # in cells.csv, in the GeoJSON and on the slide's page
+BYTES_A_SLIDE = 2_500_000.0  # its map, nearly all of it
+BYTES_A_PICTURE = 200_000.0  # of a cell that is shown: its crop, its heat map and both with its surroundings
 TIMED_CROPS = 512
 
 
@@ -134,13 +135,17 @@ def check_slides(
     return tuple(checks[spec.key] for spec in specs)
 
 
-def forecast(checks: Sequence[SlideCheck], classifier: Classifier | None, workers: int, out: Path | None) -> Forecast:
-    """Add up what the slides will take; reading and scoring go on side by side, so the slower of the two counts."""
+def forecast(checks: Sequence[SlideCheck], classifier: Classifier | None, workers: int, out: Path | None, overlays: int = 0) -> Forecast:
+    """Add up what the slides will take; reading and scoring go on side by side, so the slower of the two counts.
+
+    `overlays` is how many cells of a slide are shown at most.
+    """
     cells = sum(check.cells or 0 for check in checks)
     reading = sum(check.seconds or 0 for check in checks) / max(workers, 1)
     per_crop = None if classifier is None else _seconds_per_crop(classifier)
     scoring = 0.0 if per_crop is None else cells * per_crop
-    needed = cells * BYTES_A_CELL + len(checks) * BYTES_A_SLIDE
+    shown = sum(min(check.cells or 0, overlays) for check in checks)
+    needed = cells * BYTES_A_CELL + shown * BYTES_A_PICTURE + len(checks) * BYTES_A_SLIDE
     free = None if out is None else shutil.disk_usage(_nearest_folder(out)).free
     return Forecast(tuple(checks), cells, max(reading, scoring), needed, free, per_crop)
 

@@ -66,7 +66,7 @@ def conclude(readings: Readings, rules: Rules) -> SlideOutcome:
         flagged=called.blast,
         count=count,
         area=dataclasses.replace(survey.area, unreadable_fraction=unreadable),
-        flags=tuple(_sentence(flag) for flag in counting.explain(count)),
+        flags=tuple(_sentence(flag) for flag in (*counting.explain(count), *_window_flags(rules))),
         windows=found if rules.window else None,
         slide_map=survey.slide_map,
         timings=timings,
@@ -95,6 +95,14 @@ def _count_windows(found: Cells, nucleus: NDArray[np.bool_], readings: Readings,
     kept = candidates[boxes.suppress_windows(found.boxes[candidates], size, sure, groups=blast)]
     cells = _take(found, kept)
     return cells, _count(cells, len(found), readings, rules, windows)
+
+
+def _window_flags(rules: Rules) -> tuple[str, ...]:
+    """Say where D13's suppression cannot act: it joins windows that lie closer than half a window."""
+    if rules.window is None or 2 * rules.window[1] < rules.window[0]:
+        return ()
+    size, step = rules.window
+    return (f"windows of {size} px with a step of {step} px are not joined: a cell is counted once for each window that holds its nucleus",)
 
 
 def _count(cells: Cells, n_raw: int, readings: Readings, rules: Rules, windows: WindowCount | None) -> SlideCount:

@@ -19,11 +19,12 @@ from typing import Any, get_type_hints
 from smearscan.errors import ConfigError
 
 WINDOW_PRESETS = {"112/56": ("112", "56"), "112/50": ("112", "50")}  # as the paper writes, and as its table counts
-PLAUSIBLE_MPP = (0.02, 2.0)
+PLAUSIBLE_MPP = (0.02, 2.0)  # from a 100x oil objective with a tiny camera pixel to a 5x objective
 LENGTH = re.compile(r"(?P<number>\d+(\.\d+)?) ?(?P<unit>um|µm|μm|px)?")
 DURATION = re.compile(r"(?P<number>\d+(\.\d+)?) ?(?P<unit>s|m|h)?")
 CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+MODEL = "NAME|FOLDER"  # how a setting is shown that names a model or gives its place
 
 
 def _setting(default: Any, help_text: str, *, science: bool = False, choices: tuple[str, ...] = (), metavar: str = "") -> Any:
@@ -47,11 +48,11 @@ class ScanConfig:
         science=True,
         choices=tuple(WINDOW_PRESETS),
     )
-    detector: str | None = _setting(None, "The yolo detector: a name or a model folder.", science=True, metavar="NAME|FOLDER")
+    detector: str | None = _setting(None, "The yolo detector: a name or a model folder.", science=True, metavar=MODEL)
     trust_weights: bool = _setting(False, "Allow a .pt file as --detector, which can run any code on loading.")
     confidence: float = _setting(0.25, "Proposals that the yolo detector scores lower are left out.", science=True)
     nms_iou: float = _setting(0.5, "Overlap (IoU) above which the yolo detector takes two boxes for one cell.", science=True)
-    classifier: str | None = _setting(None, "What calls the cells: a name or a model folder.", science=True, metavar="NAME|FOLDER")
+    classifier: str | None = _setting(None, "What calls the cells: a name or a model folder.", science=True, metavar=MODEL)
     threshold: float | None = _setting(None, "Call a cell blast from this probability on, instead of the card's threshold.", science=True)
     gate: bool = _setting(
         True, "Leave out glass, thick and blurred parts and parts without nuclei; --no-gate looks at everything.", science=True
@@ -70,7 +71,7 @@ class ScanConfig:
     )
     workers: int | None = _setting(None, "Processes that read slides and propose cells. [default: the cores this process may use]")
     tile_size: int = _setting(4096, "Side of what is read at once, in pixels.")
-    slide_timeout: str | None = _setting(None, "Give a slide up after this time, as 90s, 30m or 2h.", metavar="TIME")
+    slide_timeout: str = _setting("4h", "Give a slide up after so much time in work, as 90s, 30m or 2h.", metavar="TIME")
     stop_at: str | None = _setting(None, "Stop at this time of day; the same command goes on where it stopped.", metavar="HH:MM")
     overwrite: bool = _setting(False, "Scan every slide again, whatever the report folder holds.")
 
@@ -78,7 +79,9 @@ class ScanConfig:
         _check_range("threshold", self.threshold, 0, 1)
         _check_range("confidence", self.confidence, 0, 1)
         _check_range("nms_iou", self.nms_iou, 0, 1)
-        _check_range("mpp", self.mpp, *PLAUSIBLE_MPP)
+        low, high = PLAUSIBLE_MPP
+        if self.mpp is not None and not low <= self.mpp <= high:  # also catches nan
+            raise ConfigError(f"mpp = {self.mpp:g} must lie between {low:g} and {high:g} um per pixel.")
         for value in self.verdicts:
             _check_range("verdicts", value, 0, 1)
         if not self.verdicts or list(self.verdicts) != sorted(set(self.verdicts)):
@@ -103,10 +106,8 @@ class ScanConfig:
         self.window_px(0.25)
 
     @property
-    def slide_timeout_seconds(self) -> float | None:
-        """The time a slide may take, None for any."""
-        if self.slide_timeout is None:
-            return None
+    def slide_timeout_seconds(self) -> float:
+        """The time a slide may take."""
         found = DURATION.fullmatch(self.slide_timeout.strip())
         if not found or float(found["number"]) <= 0:
             raise ConfigError(f"slide_timeout = {self.slide_timeout!r} is no time: write it as 90s, 30m or 2h.")
@@ -135,7 +136,7 @@ class ScanConfig:
 
 
 def load_config(path: Path | None, flags: Mapping[str, object]) -> ScanConfig:
-    """Merge a TOML file with the flags that were given; flags win. Paths in the file are relative to it."""
+    """Merge a TOML file with the flags that were given; flags win. Paths in the file, also of models, are relative to it."""
     values: dict[str, object] = {}
     if path is not None:
         values = _read_toml(path)
@@ -157,7 +158,15 @@ def _read_toml(path: Path) -> dict[str, object]:
             near = difflib.get_close_matches(name, hints, n=1)
             raise ConfigError(f"{path}: there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "."))
         values[name] = _convert(f"{path}: {name}", value, hints[name], path.parent)
+        if SETTINGS[name].metadata["metavar"] == MODEL:
+            values[name] = _place_model(str(values[name]), path.parent)
     return values
+
+
+def _place_model(named: str, folder: Path) -> str:
+    """Return a model as the command line would name it: one that a TOML file in `folder` gives by its place lies there."""
+    is_place = "/" in named or "\\" in named or (folder / named).exists()
+    return str(folder / named) if is_place else named
 
 
 def _convert(where: str, value: object, hint: Any, folder: Path) -> object:
@@ -172,11 +181,12 @@ def _convert(where: str, value: object, hint: Any, folder: Path) -> object:
         value = tuple(float(each) for each in value) if right else value  # type: ignore[attr-defined]
     elif "float" in wanted:
         right = _is_number(value)
+        value = float(value) if right else value  # type: ignore[arg-type]  # as the command line reads it
     elif "int" in wanted:
         right = isinstance(value, int) and not isinstance(value, bool)
     else:  # text; a bare number such as `window_size = 112` is text on the command line as well
         right = isinstance(value, str) or _is_number(value)
-        value = str(value)
+        value = str(value) if right else value
     if not right:
         raise ConfigError(f"{where} = {value!r} has the wrong type; see `smearscan run --help`.")
     return value
@@ -188,7 +198,7 @@ def _is_number(value: object) -> bool:
 
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not (math.isfinite(value) and low < value < high):
-        raise ConfigError(f"{name} = {value} must lie between {low} and {high}.")
+        raise ConfigError(f"{name} = {value} must lie above {low:g} and below {high:g}.")
 
 
 def _length_px(name: str, text: str, mpp: float | None) -> int:

@@ -1,7 +1,7 @@
 """What a person sees of a command: live on a terminal, plain dated lines in a log, JSON when asked for.
 
-Messages, tables and progress go to stderr; only `emit_json` and `print_text` write to stdout. This is the only file
-that knows rich, and it loads it late, so that `--help` stays quick.
+Messages, tables and progress go to stderr; only `emit_json` writes to stdout. This is the only file that knows rich,
+and it loads it late, so that `--help` stays quick.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.console import Console, Group
+    from rich.live import Live
 
 PLAIN_EVERY_S = 30.0  # a log grows by one line of progress in this time at most
 
@@ -27,10 +27,11 @@ def is_live() -> bool:
     return sys.stderr.isatty()
 
 
+@lru_cache(maxsize=2)  # one for all: what is said while progress is live must go through the same console
 def _rich(width: int | None = None) -> Console:
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, width=width, soft_wrap=False)
+    return Console(stderr=True, highlight=False, emoji=False, width=width, soft_wrap=False)
 
 
 def say(message: str) -> None:
@@ -48,14 +49,8 @@ def warn(message: str) -> None:
 
 
 def emit_json(value: object) -> None:
-    """Write a result to stdout for another program."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-    sys.stdout.flush()
-
-
-def print_text(text: str) -> None:
-    """Write text that was asked for, as a name or a path, to stdout."""
-    sys.stdout.write(text + "\n")
+    """Write a result to stdout for another program, in ASCII: no encoding of stdout and no name of a file can break that."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
@@ -64,7 +59,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     from rich import box
     from rich.table import Table
 
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(columns):
         number = name in right
         shown.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number or (index == 0 and is_live()))
@@ -86,48 +81,43 @@ class Progress:
         self.label = label
         self.total = total
         self.done = 0.0
+        self._details: Mapping[str, str] = {}
         self._started = time.monotonic()
         self._said = self._started
-        self._bar: RichProgress | None = None
-        self._task: TaskID | None = None
-        self._lines: dict[str, TaskID] = {}
+        self._live: Live | None = None
 
     def start(self) -> None:
         self._started = self._said = time.monotonic()
         if is_live():
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.live import Live
 
-            columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=_rich(), transient=True)
-            self._task = self._bar.add_task(self.label, total=self.total)
-            self._bar.start()
+            self._live = Live(console=_rich(), transient=True, refresh_per_second=4, get_renderable=self._drawn)
+            self._live.start()
 
     def stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def update(self, done: float, total: float, details: Mapping[str, str]) -> None:
         """Show `done` of `total`, and one line for each part in work: its name and what it is at."""
-        self.done, self.total = done, total
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
-            self._show_lines(self._bar, details)
-        elif time.monotonic() - self._said >= PLAIN_EVERY_S:
+        self.done, self.total, self._details = done, total, dict(details)
+        if self._live is None and time.monotonic() - self._said >= PLAIN_EVERY_S:
             self._said = time.monotonic()
             say(f"{self.label}: {self._share():.0f} %{self._left()}" + "".join(f"; {name}: {text}" for name, text in details.items()))
 
-    def _show_lines(self, bar: RichProgress, details: Mapping[str, str]) -> None:
-        from rich.markup import escape
+    def _drawn(self) -> Group:
+        """Return one line for each part in work, and the one bar."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
 
-        for name in list(self._lines):
-            if name not in details:
-                bar.remove_task(self._lines.pop(name))
-        for name, text in details.items():
-            shown = escape(f"  {_shorten(name, 28)}  {text}")
-            if name not in self._lines:
-                self._lines[name] = bar.add_task(shown, total=None, start=False)
-            bar.update(self._lines[name], description=shown)
+        lines = [Text(f"  {_shorten(name, 28)}  {text}", no_wrap=True, overflow="ellipsis") for name, text in self._details.items()]
+        whole = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=self.total or 1, completed=self.done, width=24)
+        whole.add_row(self.label, bar, f"{self._share():.0f} %{self._left()}")
+        return Group(*lines, whole)
 
     def _share(self) -> float:
         return 100 * self.done / self.total if self.total else 0.0
@@ -167,10 +157,10 @@ def format_bytes(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return how many there are: 1 slide, 2 slides."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def _shorten(text: str, width: int) -> str:
     return text if len(text) <= width else "…" + text[1 - width :]
-
-
-def options_of(values: Mapping[str, Any]) -> str:
-    """Return settings as one line: name = value, name = value."""
-    return ", ".join(f"{name} = {value}" for name, value in values.items())

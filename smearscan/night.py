@@ -16,6 +16,7 @@ from smearscan import __version__, machine, plugins, reports, tables
 from smearscan.building import DetectorChoice, build_classifier, build_explainer
 from smearscan.conclusion import Rules
 from smearscan.config import ScanConfig
+from smearscan.counting import percent
 from smearscan.errors import ExitCode, SmearscanError
 from smearscan.ledger import Keep, Ledger
 from smearscan.reading import SlideSpec, slide_spec
@@ -26,6 +27,8 @@ from smearscan.stopping import StopWish, stop_wish
 from smearscan.workers import usable_cores
 
 TYPICAL_MPP = 0.25  # where a detector is asked for its name and settings, and no slide is at hand
+# Settings that stand in a slide's record as what they come to: a model as its digest, not as the path to it.
+RESOLVED = {"detector", "classifier", "threshold", "confidence", "nms_iou", "window_size", "window_step", "window_preset"}
 SCANNED = ("ok", "partial", "insufficient", "no_cells")
 
 
@@ -68,8 +71,9 @@ def prepare(
 ) -> Order:
     """Build the models before any slide is opened; whatever is wrong with them stops the run here."""
     classifier = build_classifier(config)
-    if config.threshold is not None:
-        classifier.card = dataclasses.replace(classifier.card, threshold=config.threshold)
+    if config.threshold is not None and config.threshold != classifier.card.threshold:
+        # What the card's subjects were called was called at its own threshold: at another one those counts say nothing.
+        classifier.card = dataclasses.replace(classifier.card, threshold=config.threshold, subjects=(), blank_fractions=())
     choice = DetectorChoice(config)
     choice(TYPICAL_MPP)
     return Order(config, out, tuple(slides), tuple(rejected), table, classifier, choice, build_explainer(config, classifier))
@@ -89,7 +93,7 @@ def missing_slides(order: Order) -> list[tuple[SlideSpec, str]]:
     """
     taken = {slide.key for slide in order.slides}
     missing = []
-    for each in order.rejected:
+    for each in dict.fromkeys(order.rejected):
         if each.may_be_slide:
             parts = each.path.parts
             key = next(key for depth in range(1, len(parts) + 1) if (key := "/".join(parts[-depth:])) not in taken)
@@ -133,6 +137,7 @@ class _Night:
         try:
             scan_slides(list(self.specs.values()), self._request(), self, engines)
         finally:
+            self._name_the_rest()
             self._write_run(engines)
             self._write_tables()
             tables.write_specimens(self.book, self.records)
@@ -152,8 +157,8 @@ class _Night:
         return False
 
     def finished(self, spec: SlideSpec, outcome: SlideOutcome) -> None:
-        if outcome.status == "stopped":  # what an earlier run published of a slide that was not reached stays
-            record: Mapping[str, Any] = reports.slide_record(self._report(spec, outcome))
+        if outcome.status == "stopped":
+            record = self._record_of_unreached(spec, outcome)
         else:
             try:
                 record = self._publish(spec, outcome)
@@ -167,6 +172,21 @@ class _Night:
         self.tell(f"{spec.key}: {in_short(record)}")
         self._write_tables()
 
+    def _record_of_unreached(self, spec: SlideSpec, outcome: SlideOutcome) -> Mapping[str, Any]:
+        """Return what an earlier run published with the same settings, for that stays; else that the run did not come to it."""
+        record = reports.slide_record(self._report(spec, outcome))
+        earlier = self.book.record(spec.key)
+        if earlier is None or earlier["status"] not in SCANNED or earlier["science"] != record["science"]:
+            return record
+        return {**earlier, "reason": "Done by an earlier run; this one stopped before it looked whether the file has changed."}
+
+    def _name_the_rest(self) -> None:
+        """Give a row to the slides that a run which broke off did not come to."""
+        reason = "The run broke off before this slide was done. The same command goes on with it."
+        for spec in self.specs.values():
+            if spec.key not in self.records:
+                self._note(spec.key, reports.slide_record(self._report(spec, NotScanned(spec.path, "stopped", reason))), {})
+
     def _publish(self, spec: SlideSpec, outcome: SlideOutcome) -> Mapping[str, Any]:
         report = self._report(spec, outcome)
         record = reports.slide_record(report)
@@ -179,7 +199,8 @@ class _Night:
         finished = sum(count for key, count in self.tiles.items() if key in self.records)
         done = finished + sum(len(job.tiles) for job in jobs)
         passed = max(time.monotonic() - self.clock, 1e-6)
-        slides = {job.spec.key: _stage(job) for job in jobs}
+        unit = "windows" if self.order.config.proposals == "window" else "cells"
+        slides = {job.spec.key: _stage(job, unit) for job in jobs}
         self.show(Sight(done, sum(self.tiles.values()) + max(unopened, 0) * typical, engines.scoring_seconds / passed, slides))
 
     def stop_reason(self) -> str | None:
@@ -208,20 +229,17 @@ class _Night:
     def _science(self, spec: SlideSpec) -> dict[str, object]:
         """Return everything beside the input that changes the result of a slide."""
         config, detector = self.order.config, self.order.detector(TYPICAL_MPP)
+        window = [config.window_size, config.window_step, config.window_preset] if config.proposals == "window" else None
         return {
+            **{name: value for name, value in config.science().items() if name not in RESOLVED},
             "smearscan": __version__,
-            "proposals": config.proposals,
             "detector": dict(detector.settings()),
             "detector_sha256": detector.digest,
-            "window": [config.window_size, config.window_step, config.window_preset] if config.proposals == "window" else None,
+            "window": window,
             "classifier": self.card.name,
             "classifier_sha256": self.card.sha256,
             "threshold": self.card.threshold,
-            "gate": config.gate,
-            "overlays": config.overlays,
-            "cam": config.cam,
-            "verdicts": list(config.verdicts),
-            "mpp": config.mpp,
+            "precision": self.order.classifier.compute.precision,
             "csv_mpp": spec.csv_mpp,
         }
 
@@ -314,7 +332,7 @@ def in_short(record: Mapping[str, Any]) -> str:
     share = ""
     if count["fraction"] is not None:
         low, high = count["wilson"]["low"], count["wilson"]["high"]
-        share = f" ({100 * count['fraction']:.1f} %, {100 * low:.1f}-{100 * high:.1f} %)"
+        share = f" ({percent(count['fraction'])}, {percent(low)[:-2]}-{percent(high)})"
     return f"{count['blasts']} of {count['cells']} cells flagged as blasts{share}. {record['reason']}".rstrip()
 
 
@@ -328,8 +346,8 @@ def _rounded(timings: Mapping[str, float]) -> dict[str, float]:
     return {stage: round(seconds, 3) for stage, seconds in timings.items()}
 
 
-def _stage(job: Job) -> str:
+def _stage(job: Job, unit: str) -> str:
     if job.survey is None:
         return "opening"
-    stage = "scoring" if job.is_read else "reading"
-    return f"{stage}, tile {len(job.tiles)} of {job.planned}, {job.scored} crops scored"
+    stage = "pictures" if job.outcome else "scoring" if job.is_read else "reading"
+    return f"{stage}, {len(job.tiles)} of {job.planned} tiles, {job.scored} {unit}, {job.blasts} blasts"

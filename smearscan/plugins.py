@@ -35,6 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 EXPLAINER = "classifiers.explain:build_explainer"  # what makes heat maps, by name
+EXPLAINER_NAMES = "classifiers.explain:names"
 MODEL_FOLDER = "classifiers.torch_classifier:TorchClassifier.load"  # what opens a classifier given by its folder
 
 
@@ -68,7 +69,7 @@ def load(reference: str) -> Callable[..., Any]:
 
 def _from_entry_points(group: str, name: str) -> str | None:
     found: list[EntryPoint] = [point for point in entry_points(group=group) if point.name == name]
-    references = sorted({point.value for point in found})
+    references = sorted({f"{point.module}:{point.attr}" for point in found})  # without the extras that it may name
     if len(references) > 1:
         raise PluginError(f"Two installed packages offer {name!r} in {group}: {', '.join(references)}. Uninstall one.")
     return references[0] if references else None

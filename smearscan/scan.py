@@ -25,7 +25,7 @@ from classifiers import Classifier, ClassifierError, Explainer, ModelCard
 from detectors import Detector
 from smearscan import overlays
 from smearscan.conclusion import Readings, Rules, conclude
-from smearscan.counting import blast_probability
+from smearscan.counting import blast_probability, count_blasts
 from smearscan.errors import PluginError, SmearscanError, UnreadableSlide
 from smearscan.reading import Identify, PictureTask, SlideSpec, Survey, SurveyTask, TileResult, TileTask
 from smearscan.results import CellPicture, NotScanned, Scanned, SlideInfo, SlideOutcome
@@ -34,8 +34,9 @@ from smearscan.workers import Failure, Workers
 
 POLL_S = 0.5  # how often deadlines and the wish to stop are looked at
 QUICK_S = 0.02  # how often scores are fetched while crops are with the classifier
-SLIDES_AT_ONCE = 3  # one being read, one whose last crops are scored, one being surveyed
+SLIDES_AT_ONCE = 3  # at least, and as many as there are workers: one being read, one whose last crops are scored, one being surveyed
 ATTEMPTS = 2  # a tile whose reader crashed is tried once more, in a new process
+STOP_GRACE_S = 60.0  # tiles in flight are waited for so long when the run shall stop: one of them may hang
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Job:
     """One slide in work."""
 
     spec: SlideSpec
-    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0  # in work; not those it waited behind another slide
     survey: Survey | None = None
     todo: deque[Any] = field(default_factory=deque)  # tasks not yet with a worker
     with_workers: int = 0
@@ -97,6 +98,7 @@ class Job:
     scores: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
     lost: dict[int, str] = field(default_factory=dict)  # tiles whose reader crashed
+    blasts: int = 0  # among what is scored so far
     outcome: Scanned | None = None  # while its pictures are fetched
 
     @property
@@ -110,10 +112,6 @@ class Job:
     @property
     def is_whole(self) -> bool:
         return self.outcome is None and self.is_read and len(self.scores) + len(self.lost) == self.planned
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
 
     @property
     def scored(self) -> int:
@@ -141,17 +139,22 @@ class _Batch:
         self.workers = workers
         self.scorer = scorer
         self.engines = engines
-        self.started = time.monotonic()
+        self.started = self.looked = time.monotonic()
         self.stopping: str | None = None
+        self.stop_since = 0.0
 
     def run(self, specs: Sequence[SlideSpec]) -> None:
         self.waiting.extend(specs)
         while self.waiting or self.jobs:
-            self.stopping = self.stopping or self.watch.stop_reason()
+            if not self.stopping and (reason := self.watch.stop_reason()):
+                self.stopping, self.stop_since = reason, time.monotonic()
             if self.stopping:
                 self.leave_out_the_rest(self.stopping)
             self.hand_out()
-            self.take_in(self.workers.collect(QUICK_S if self.scorer.waiting else POLL_S))
+            at_work = {task.spec.key for task in self.workers.at_work}
+            done = self.workers.collect(QUICK_S if self.scorer.waiting else POLL_S)
+            self.count_seconds(at_work)
+            self.take_in(done)
             self.collect_scores()
             self.conclude()
             self.enforce_deadlines()
@@ -168,11 +171,22 @@ class _Batch:
         for job in self.jobs.values():
             if job.todo and (job.outcome or not self.stopping):
                 return job.todo.popleft()
-        if not self.waiting or len(self.jobs) >= SLIDES_AT_ONCE:
+        if not self.waiting or len(self.jobs) >= max(SLIDES_AT_ONCE, self.request.workers):
             return None
         spec = self.waiting.popleft()
         self.jobs[spec.key] = Job(spec)
         return Identify(spec)
+
+    def count_seconds(self, at_work: set[str]) -> None:
+        """Count the time since the last look for the slides that were in work.
+
+        A slide that only waits, as behind another that hangs, is not the one that is late.
+        """
+        now = time.monotonic()
+        for key, job in self.jobs.items():
+            if key in at_work or job.is_read:
+                job.seconds += now - self.looked
+        self.looked = now
 
     def take_in(self, done: list[tuple[Any, Any]]) -> None:
         for task, result in done:
@@ -220,8 +234,7 @@ class _Batch:
     def take_failure(self, job: Job, task: Any, failure: Failure) -> None:
         """A tile whose reader crashed is tried again, then lost; any other failure ends the slide."""
         if job.outcome is not None:
-            flag = f"Its cells cannot be shown: {failure.reason.rstrip('.')}."
-            self.finish(job, replace(job.outcome, flags=(*job.outcome.flags, flag)))
+            self.finish(job, _flagged(job.outcome, f"Its cells cannot be shown: {failure.reason.rstrip('.')}."))
             return
         if failure.kind == "died" and isinstance(task, TileTask):
             index = task.tile.index
@@ -241,7 +254,9 @@ class _Batch:
 
     def take_scores(self, scored: list[tuple[Any, NDArray[np.float32]]]) -> None:
         for (key, index), scores in scored:
-            self.jobs[key].scores[index] = scores
+            job = self.jobs[key]
+            job.scores[index] = scores
+            job.blasts += count_blasts(scores, self.request.classifier.card)
 
     def conclude(self) -> None:
         """Count the slides whose last crop is scored; cells that are to be shown are read once more."""
@@ -266,11 +281,18 @@ class _Batch:
     def take_pictures(self, job: Job, pictures: list[CellPicture]) -> None:
         assert job.outcome is not None, "pictures are read of slides that are counted"
         started = time.perf_counter()
-        shown = tuple(pictures)
-        if self.request.explainer is not None:
-            shown = overlays.add_heat_maps(pictures, self.request.explainer, self.request.classifier.card.positive_class)
-        timings = {**job.outcome.timings, "explain": time.perf_counter() - started, "total": job.seconds}
-        self.finish(job, replace(job.outcome, pictures=shown, timings=timings))
+        outcome = replace(job.outcome, pictures=tuple(pictures))
+        try:
+            if self.request.explainer is not None:
+                shown = overlays.add_heat_maps(pictures, self.request.explainer, self.request.classifier.card.positive_class)
+                outcome = replace(outcome, pictures=shown)
+        except (SmearscanError, ClassifierError):
+            raise
+        except Exception as error:  # noqa: BLE001 - what is counted holds without heat maps, and the next slide waits
+            outcome = _flagged(outcome, f"Its heat maps cannot be made ({type(error).__name__}: {error}).")
+        explaining = time.perf_counter() - started
+        timings = {**outcome.timings, "explain": explaining, "total": job.seconds + explaining}
+        self.finish(job, replace(outcome, timings=timings))
 
     def finish(self, job: Job, outcome: SlideOutcome) -> None:
         del self.jobs[job.spec.key]
@@ -279,21 +301,35 @@ class _Batch:
     def enforce_deadlines(self) -> None:
         limit = self.request.slide_timeout_s
         for job in list(self.jobs.values()):
-            if limit is not None and job.seconds > limit:
+            if limit is None or job.seconds <= limit:
+                continue
+            if job.outcome is not None:
+                self.leave_out_pictures(job, f"it took longer than --slide-timeout {limit:g} s")
+            else:
                 done = f"{len(job.tiles)} of {job.planned} tiles were read" if job.survey else "it was not yet open"
                 reason = f"It took longer than --slide-timeout {limit:g} s ({done}). Give it more time, or look at the file."
                 self.give_up(job, self.outcome(job, "timed_out", reason))
 
     def leave_out_the_rest(self, why: str) -> None:
         """Begin nothing more. What is wholly read is finished; of the rest, once its tiles in flight are in, it is said why."""
+        waited = time.monotonic() - self.stop_since > STOP_GRACE_S
         for job in list(self.jobs.values()):
-            if job.todo and not job.with_workers and job.outcome is None:
+            if job.outcome is not None:
+                if waited:
+                    self.leave_out_pictures(job, f"they were not read when the run was to stop: {why}")
+            elif job.with_workers if waited else job.todo and not job.with_workers:
                 part = f"{len(job.tiles)} of {job.planned} tiles were read" if job.survey else "it was not yet open"
                 self.give_up(job, self.outcome(job, "stopped", f"{why} ({part}). The same command goes on with it."))
         for spec in self.waiting:
             reason = f"{why} before this slide was begun. The same command goes on with it."
             self.watch.finished(spec, NotScanned(spec.path, "stopped", reason))
         self.waiting.clear()
+
+    def leave_out_pictures(self, job: Job, why: str) -> None:
+        """Finish a slide that is counted, without the pictures that are still to be read."""
+        assert job.outcome is not None, "only pictures of slides that are counted are left out"
+        self.workers.end(lambda task: task.spec.key == job.spec.key)
+        self.finish(job, _flagged(job.outcome, f"Its cells cannot be shown: {why}."))
 
     def note_engines(self) -> None:
         engines, scorer = self.engines, self.scorer
@@ -321,6 +357,10 @@ def failed_by_bug(path: Path, error: Exception, info: SlideInfo | None, seconds:
     return NotScanned(path, "failed", bug_sentence(f"{type(error).__name__}: {error}"), shown, info, {"total": seconds})
 
 
+def _flagged(outcome: Scanned, flag: str) -> Scanned:
+    return replace(outcome, flags=(*outcome.flags, flag))
+
+
 def bug_sentence(what: str) -> str:
     return f"A programming error ({what}). Please report it with the traceback in this slide's folder."
 
@@ -342,7 +382,7 @@ def _not_scanned(job: Job, failure: Failure) -> NotScanned:
     status = "unreadable" if isinstance(failure.error, UnreadableSlide) or failure.kind == "died" else "failed"
     reason = failure.reason
     if failure.kind == "died":
-        reason = f"{job.spec.path.name} cannot be read: {failure.reason}. The file is damaged, or memory ran out."
+        reason = f"{job.spec.path.name} cannot be read: {failure.reason}."
     elif failure.kind == "bug":
         reason = bug_sentence(failure.reason)
     return NotScanned(job.spec.path, status, reason, failure.traceback, info, {"total": job.seconds})

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Protocol
 
 import cv2
@@ -39,7 +40,7 @@ class Failure:
     """Why a task gave no result."""
 
     reason: str
-    kind: str  # "slide" (a SlideError) | "bug" (any other exception) | "died" (the process is gone)
+    kind: str  # "slide" (a SlideError) | "bug" (any other exception) | "died" (the process is gone, or had no memory left)
     error: SlideError | None = None
     traceback: str | None = None
 
@@ -75,12 +76,14 @@ class Workers:
         """How many tasks are with the workers."""
         return sum(len(worker.tasks) for worker in self._workers)
 
+    @property
+    def at_work(self) -> list[Any]:
+        """The tasks that are being done now; the others wait behind them."""
+        return [worker.tasks[0] for worker in self._workers if worker.tasks]
+
     def submit(self, task: Task) -> None:
         """Hand a task to the worker with the fewest."""
-        worker = min(self._workers, key=lambda each: len(each.tasks))
-        worker.tasks.append(task)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has died: `collect` will say so
-            worker.connection.send(task)
+        _give(min(self._workers, key=lambda each: len(each.tasks)), task)
 
     def collect(self, timeout: float) -> list[tuple[Any, Any]]:
         """Wait for results; return (task, result or Failure) of what has ended."""
@@ -103,8 +106,7 @@ class Workers:
                 kept = [task for task in worker.tasks if not hopeless(task)]
                 self._replace(index)
                 for task in kept:
-                    self._workers[index].tasks.append(task)
-                    self._workers[index].connection.send(task)
+                    _give(self._workers[index], task)
 
     def close(self) -> None:
         """End all workers, whatever they are at."""
@@ -123,9 +125,8 @@ class Workers:
             return []
         suspect, *others = worker.tasks
         for task in others:
-            self._workers[index].tasks.append(task)
-            self._workers[index].connection.send(task)
-        return [(suspect, Failure(f"the process that read it ended ({how})", "died"))]
+            _give(self._workers[index], task)
+        return [(suspect, Failure(f"the process that read it ended ({how}), so the file is damaged or memory ran out", "died"))]
 
     def _replace(self, index: int) -> None:
         _kill(self._workers[index])
@@ -138,6 +139,12 @@ class Workers:
             process.start()
         theirs.close()
         return _Worker(process, ours)
+
+
+def _give(worker: _Worker, task: Task) -> None:
+    worker.tasks.append(task)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has died: `collect` will say so
+        worker.connection.send(task)
 
 
 def _kill(worker: _Worker) -> None:
@@ -167,27 +174,40 @@ def _work(connection: Connection) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when to stop; tasks in flight are finished
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    with contextlib.suppress(EOFError, OSError):
+    tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
+    with contextlib.suppress(OSError):
         while True:
-            task = connection.recv()
-            connection.send(_attempt(task))
+            connection.send_bytes(_attempt(tasks.get()))
 
 
-def _end_with_parent(parent: int) -> None:
-    """End this process when its parent is gone, also while a read hangs."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+def _receive(connection: Connection, tasks: queue.SimpleQueue[Task]) -> None:
+    """Take in tasks while one is done, and end this process when the parent is gone, also while a read hangs.
 
-
-def _attempt(task: Task) -> Any:
+    Were tasks left in the pipe, a parent that sends a large one and a worker that sends a large result would wait for
+    each other for ever.
+    """
     try:
-        return task()
+        while True:
+            tasks.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(1)
+    except Exception:  # noqa: BLE001 - a task that cannot be unpickled here: with no one to receive, the process would wait for ever
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _attempt(task: Task) -> memoryview:
+    """Do a task; return its result, or why there is none, pickled."""
+    try:
+        return ForkingPickler.dumps(task())
+    except MemoryError:
+        failure = Failure("memory ran out while it was read", "died")
     except SlideError as error:
-        return Failure(str(error), "slide", error)
+        failure = Failure(str(error), "slide", error)
     except Exception as error:  # noqa: BLE001 - a bug on one slide must not end the night; its traceback goes to the report
-        return Failure(f"{type(error).__name__}: {error}", "bug", traceback=traceback.format_exc())
+        failure = Failure(f"{type(error).__name__}: {error}", "bug", traceback=traceback.format_exc())
+    return ForkingPickler.dumps(failure)
 
 
 def usable_cores() -> int:

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 from smearscan.cli.run import run
 from smearscan.cli.settings import flag
-from smearscan.config import SETTINGS, ScanConfig, load_config
+from smearscan.config import PLAUSIBLE_MPP, SETTINGS, ScanConfig, load_config
 from smearscan.errors import ConfigError
+from smearscan.slides.scale import is_plausible
 
 
 def test_every_field_has_its_flag_and_every_flag_its_field() -> None:
@@ -95,7 +96,8 @@ def test_a_window_in_micrometres_follows_the_scale() -> None:
         ({"tile_size": 100}, "tile_size = 100"),
         ({"batch_size": "many"}, "batch_size = 'many'"),
         ({"threshold": 1.5}, "threshold = 1.5"),
-        ({"mpp": 25.0}, "mpp = 25.0"),
+        ({"mpp": 25.0}, "mpp = 25 must lie between 0.02 and 2"),
+        ({"mpp": float("nan")}, "mpp = nan"),
         ({"window_size": "28in"}, "window_size = '28in'"),
         ({"window_size": "11.5"}, "whole number"),
         ({"window_step": "200"}, "step of 200"),
@@ -121,6 +123,7 @@ def test_nonsense_is_refused_with_its_name_and_value(values: dict[str, object], 
         ("gate = 1", "gate = 1 has the wrong type"),
         ("verdicts = 0.2", "verdicts = 0.2 has the wrong type"),
         ("mpp = '0.25'", "has the wrong type"),
+        ("classifier = ['mine']", r"classifier = \['mine'\] has the wrong type"),
         ("workers = ", "is no TOML file"),
     ],
 )
@@ -130,6 +133,32 @@ def test_a_wrong_file_is_refused_with_its_name(tmp_path: Path, text: str, said: 
     with pytest.raises(ConfigError, match=said) as refused:
         load_config(file, {})
     assert str(file) in str(refused.value)
+
+
+def test_the_limits_of_a_scale_are_the_slides_own() -> None:
+    for limit in PLAUSIBLE_MPP:
+        assert ScanConfig(mpp=limit).mpp == limit
+        assert is_plausible(limit)
+
+
+def test_a_number_is_the_same_from_the_file_and_from_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("mpp = 1")
+    assert load_config(tmp_path / "run.toml", {}).science() == load_config(None, {"mpp": 1.0}).science()
+    assert isinstance(load_config(tmp_path / "run.toml", {}).mpp, float)
+
+
+def test_what_a_file_names_by_its_place_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = tmp_path / "conf"
+    (conf / "beside").mkdir(parents=True)
+    (tmp_path / "drawn-cells").mkdir()
+    monkeypatch.chdir(tmp_path)
+    places = {"models/mine": "conf/models/mine", "beside": "conf/beside", "/models/mine": "/models/mine", "drawn-cells": "drawn-cells"}
+    for written, meant in places.items():
+        (conf / "run.toml").write_text(f"classifier = '{written}'\ndetector = '{written}'\nslides_csv = 'slides.csv'")
+        config = load_config(Path("conf/run.toml"), {})
+        assert (config.classifier, config.detector) == (meant, meant)
+        assert config.slides_csv == Path("conf/slides.csv")
+        assert load_config(Path("conf/run.toml"), {"classifier": "models/mine"}).classifier == "models/mine", "a flag's is where one stands"
 
 
 def test_a_missing_file_is_refused() -> None:

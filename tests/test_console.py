@@ -35,10 +35,11 @@ def test_in_a_log_every_line_is_dated_and_without_control_codes(capsys: pytest.C
 
 
 def test_a_table_shows_every_cell_and_takes_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    console.table(("slide", "cells"), [("a [bold] name.tif", 12), ("none.tif", None)], right=("cells",))
+    console.table(("slide", "cells"), [("a [bold] name.tif", 12), ("day:a:1.tif", 3), ("none.tif", None)], right=("cells",))
     out, err = capsys.readouterr()
     assert out == ""
     assert "a [bold] name.tif" in err
+    assert "day:a:1.tif" in err, "no name of an emoji either"
     assert re.search(r"none\.tif +-", err)
     assert "\x1b" not in err
 

@@ -126,7 +126,8 @@ class TestSlide:
         assert (count.proposals, count.duplicates, count.cells, count.blasts, count.band) == (203, 3, 200, 40, "standard")
         assert count.fraction == 0.2 and count.wilson == wilson(40, 200) and count.exact is not None and count.exact.low < 0.1505
         assert count.deff == 1.0 and count.deff_note == "" and count.clustered is not None
-        assert count.adjusted.method == "none: the card carries no per-subject counts" and count.verdict_basis == "clustered"
+        assert count.adjusted.method == "none: the card carries no per-subject counts at threshold 0.5"
+        assert count.verdict_basis == "clustered"
         assert [each.verdict for each in count.verdicts] == ["above", "above", "above", "indeterminate"]
         assert all(each.probability is None for each in count.verdicts) and count.no_blast_upper is None
         assert count.mean_probability == pytest.approx(0.9 * 0.2 + 0.1 * 0.8)
@@ -196,7 +197,7 @@ class TestAdjustment:
 
     def test_counts_of_one_kind_do_not_suffice(self) -> None:
         assert state(spread(9, 90), replace(BINARY, subjects=SUBJECTS[:6])).adjusted.method == (
-            "none: the card carries no per-subject counts of other cells"
+            "none: the card carries no per-subject counts of other cells at threshold 0.5"
         )
 
     def test_a_useless_classifier_is_not_corrected_for(self) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from detectors import Detector
+from smearscan.testing.detectors import DetectorContract
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TESTED_ELSEWHERE = {
@@ -21,6 +25,16 @@ def test_an_example_runs_and_says_something(script: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert not done.stderr.strip()
+
+
+class TestOwnDetector(DetectorContract):
+    """What the example shows to others keeps the promises that it names."""
+
+    @pytest.fixture
+    def detector(self, monkeypatch: pytest.MonkeyPatch) -> Detector:
+        monkeypatch.syspath_prepend(EXAMPLES)
+        own: Detector = import_module("own_detector").DarkDetector()
+        return own
 
 
 def test_the_others_are_tested_where_it_says() -> None:

@@ -170,3 +170,10 @@ def test_the_version_stands_in_one_place_and_is_repeated_truly() -> None:
     assert cited is not None
     assert cited[1] == smearscan.__version__
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_make_bench_names_scripts_that_need_no_argument() -> None:
+    listed = re.search(r"^BENCHMARKS = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed is not None
+    others = {"detection", "plain_script", "watching"}  # needs real images; used by others
+    assert {*listed[1].split(), *others} == {path.stem for path in (ROOT / "benchmarks").glob("*.py")}

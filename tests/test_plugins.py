@@ -27,6 +27,11 @@ def test_another_package_is_found_by_name(monkeypatch: pytest.MonkeyPatch) -> No
     assert plugins.names("smearscan.detectors") == ["mine", "nuclei", "window", "yolo"]
 
 
+def test_an_entry_point_may_name_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, mine="smearscan.testing.detectors:FakeDetector [fast]")
+    assert plugins.find("smearscan.detectors", "mine").__name__ == "FakeDetector"
+
+
 def test_a_built_in_wins_over_a_stranger_of_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, nuclei="smearscan.testing.detectors:FakeDetector")
     assert plugins.find("smearscan.detectors", "nuclei").__name__ == "NucleiDetector"

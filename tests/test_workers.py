@@ -134,3 +134,60 @@ def test_usable_cores_follows_the_affinity_mask() -> None:
         assert usable_cores() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A large task with a large result."""
+
+    content: bytes
+
+    def __call__(self) -> bytes:
+        return self.content
+
+
+def test_large_tasks_and_large_results_do_not_wait_for_each_other() -> None:
+    with Workers(1) as one:
+        content = b"x" * 5_000_000
+        one.submit(Exchange(content))
+        time.sleep(2)  # by now the worker sends its result, and nobody takes it in
+        one.submit(Exchange(content))
+        received: list[Any] = []
+        while len(received) < 2:
+            received += [result for _, result in one.collect(1.0)]
+    assert received == [content, content]
+
+
+@dataclass(frozen=True)
+class Gorge:
+    def __call__(self) -> None:
+        raise MemoryError
+
+
+def test_a_task_that_runs_out_of_memory_is_no_bug(workers: Workers) -> None:
+    failure = run_all(workers, [Gorge()])[Gorge()]
+    assert failure.kind == "died"
+    assert failure.reason == "memory ran out while it was read"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Its result cannot be sent."""
+
+    def __call__(self) -> Any:
+        return lambda: None
+
+
+def test_a_result_that_cannot_be_pickled_is_a_bug_with_its_traceback(workers: Workers) -> None:
+    failure = run_all(workers, [Secret()])[Secret()]
+    assert failure.kind == "bug"
+    assert "pickle" in failure.traceback
+
+
+def test_what_is_at_work_is_told_from_what_waits(workers: Workers, tmp_path: Path) -> None:
+    hung = [Hang(tmp_path / name) for name in ("first", "second")]
+    for task in hung:
+        workers.submit(task)
+    for number in (1, 2):
+        workers.submit(Square(number))
+    assert workers.at_work == hung

@@ -44,7 +44,8 @@ class Verbs(click.Group):
             click.echo(f"smearscan: {error}", err=True)
             sys.exit(int(error.exit_code))
         except KeyboardInterrupt:
-            click.echo("smearscan: stopped by the keyboard; the same command goes on where it stopped.", err=True)
+            hint = "; the same command goes on where it stopped" if ctx.invoked_subcommand == "run" else ""
+            click.echo(f"smearscan: stopped by the keyboard{hint}.", err=True)
             sys.exit(int(ExitCode.NOTHING_DONE))
 
 

@@ -13,6 +13,8 @@ from smearscan.cli.listing import list_slides, require_slides
 from smearscan.cli.settings import config_from, setting_options
 from smearscan.errors import ExitCode
 
+PROBLEMS_SHOWN = 3  # of a slide; a damaged file has one for each of its tiles
+
 
 @click.command()
 @click.argument("slides", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -45,7 +47,7 @@ def check(slides: tuple[Path, ...], out: Path | None, as_json: bool, config_file
             slide_timeout_s=config.slide_timeout_seconds,
             show=lambda done: bar.update(done, len(specs), {}),
         )
-    seen = checking.forecast(checks, classifier, workers, out)
+    seen = checking.forecast(checks, classifier, workers, out, config.overlays)
     _print(seen, found.rejected)
     if as_json:
         console.emit_json(_as_json(seen, found.rejected))
@@ -59,8 +61,11 @@ def _print(seen: Any, rejected: Any) -> None:
     columns = ("slide", "size", "um/px", "scale from", "worth a look", "cells", "time", "problems")
     console.table(columns, [_row(each) for each in seen.slides], right=("um/px", "worth a look", "cells", "time", "problems"))
     for each in seen.slides:
-        for problem in each.problems:
+        for problem in each.problems[:PROBLEMS_SHOWN]:
             console.say(f"{each.key}: {problem}")
+        more = len(each.problems[PROBLEMS_SHOWN:])
+        if more:
+            console.say(f"{each.key}: and {more} more; --json lists all of them.")
     for each in rejected:
         if each.may_be_slide:
             console.say(f"{each.path}: {each.reason}")

@@ -20,7 +20,7 @@ COLUMNS = ("slide", "size", "levels", "um/px", "from", "tiles", "reader", "on di
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, readable=False))
 @click.option("--mpp", type=float, help="Microns per pixel of slides that do not say it themselves.")
 @click.option("--slides-csv", type=click.Path(path_type=Path), metavar="FILE", help="A table with the columns slide, specimen and mpp.")
 @click.option("--json", "as_json", is_flag=True, help="Write everything to stdout as JSON.")
@@ -59,7 +59,8 @@ def _show(opened: list[tuple[FoundSlide, SlideInfo]], refused: list[tuple[FoundS
     if opened:
         console.table(COLUMNS, [_row(slide, info) for slide, info in opened], right=("size", "levels", "um/px", "on disk"))
     for slide, info in opened:
-        for note in (*info.notes, *(["nothing says its microns per pixel: give --mpp or --slides-csv"] if info.mpp is None else [])):
+        unknown = ("its microns per pixel are not known: give them with --mpp or --slides-csv",) if info.mpp is None else ()
+        for note in info.notes + unknown:
             console.say(f"{slide.key}: {note}")
     for slide, reason in refused:
         console.say(reason if reason.startswith(slide.key) else f"{slide.key}: {reason}")
@@ -79,17 +80,8 @@ def _row(slide: FoundSlide, info: SlideInfo) -> tuple[object, ...]:
         info.mpp_source,
         None if first.tile_width is None else f"{first.tile_width} x {first.tile_height}",
         info.reader,
-        _size(info.bytes_on_disk),
+        console.format_bytes(info.bytes_on_disk),
     )
-
-
-def _size(count: int) -> str:
-    size, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.3g} {unit}"
 
 
 def _as_json(

@@ -21,13 +21,13 @@ def list_slides(paths: Sequence[Path], slides_csv: Path | None) -> tuple[Found, 
     found = find_slides(paths)
     for unused in unused_rows(table, [slide.key for slide in found.slides]):
         console.warn(f"{slides_csv}, line {unused.line}: no slide is named {unused.slide!r}; this row is not used")
-    others = sum(not each.may_be_slide for each in found.rejected)
-    if others and found.slides:
-        console.say(f"{others} files there are not slides and are left alone: `smearscan inspect` says why.")
     return found, table
 
 
 def require_slides(found: Found, paths: Sequence[Path]) -> None:
-    """Refuse to go on where nothing that was named is a slide, nor may be one."""
+    """Refuse to go on where nothing that was named is a slide, nor may be one; say how much else is left alone."""
     if not found.slides and not any(each.may_be_slide for each in found.rejected):
         raise ConfigError(f"There is no slide in {', '.join(map(str, paths))}.")
+    others = sum(not each.may_be_slide for each in found.rejected)
+    if others:
+        console.say(f"Not a slide and left alone: {others} of the files there. `smearscan inspect` says why.")

@@ -46,7 +46,7 @@ def run(slides: tuple[Path, ...], out: Path, as_json: bool, config_file: Path | 
     console.say(f"{card.name}: {card.summary}")
     with console.progress("all slides", len(found.slides)) as bar:
         ending = night.run(order, lambda sight: _show(bar, sight), console.say)
-    _print_ending(ending, out)
+    _print_ending(ending, out, 0.2 if 0.2 in config.verdicts else config.verdicts[-1])
     if as_json:
         console.emit_json(list(ending.records.values()))
     sys.exit(int(ending.exit_code))
@@ -56,28 +56,32 @@ def _show(bar: console.Progress, sight: Any) -> None:
     bar.update(sight.done, sight.total, {**sight.slides, "device busy": f"{100 * sight.device_busy:.0f} %"})
 
 
-def _print_ending(ending: Any, out: Path) -> None:
+def _print_ending(ending: Any, out: Path, threshold: float) -> None:
     from smearscan.results import NOTICE
 
-    columns = ("slide", "status", "cells", "blasts", "fraction (95 %)", "verdict at 20 %")
-    console.table(columns, [_row(record) for record in ending.records.values()], right=("cells", "blasts"))
+    columns = ("slide", "status", "cells", "blasts", "fraction (95 %)", f"verdict {100 * threshold:g} %")
+    console.table(columns, [_row(record, threshold) for record in ending.records.values()], right=("cells", "blasts"))
     for key, record in ending.records.items():
         if record["reason"]:
             console.say(f"{key}: {record['reason']}")
     kept = f", {ending.kept} left alone since an earlier run had done them" if ending.kept else ""
-    console.say(f"{len(ending.records)} slides in {console.format_seconds(ending.seconds)}{kept}. The report is in {out}.")
+    console.say(
+        f"{console.counted(len(ending.records), 'slide')} in {console.format_seconds(ending.seconds)}{kept}. The report is in {out}."
+    )
     if ending.exit_code is not ExitCode.DONE:
         console.say(f"Exit code {int(ending.exit_code)}: {MEANING[ending.exit_code]}.")
     console.say(NOTICE)
 
 
-def _row(record: Mapping[str, Any]) -> tuple[object, ...]:
+def _row(record: Mapping[str, Any], threshold: float) -> tuple[object, ...]:
+    from smearscan.counting import percent
+
     count = record["count"]
     if count is None:
         return record["key"], record["status"], None, None, None, None
     share = None
     if count["fraction"] is not None:
         low, high = count["wilson"]["low"], count["wilson"]["high"]
-        share = f"{100 * count['fraction']:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-    verdict = next((each["verdict"] for each in count["verdicts"] if abs(each["threshold"] - 0.2) < 1e-9), None)
+        share = f"{percent(count['fraction'])} ({percent(low)[:-2]}-{percent(high)[:-2]})"
+    verdict = next((each["verdict"] for each in count["verdicts"] if abs(each["threshold"] - threshold) < 1e-9), None)
     return record["key"], record["status"], count["cells"], count["blasts"], share, verdict

@@ -37,15 +37,18 @@ def smear(out: Path, quality: int, workers: int | None, overwrite: bool, **setti
     and diameter in level-0 pixels, and its class; the classes smudge and debris are no white cells.
     """
     from smearscan import console
-    from smearscan.errors import ConfigError
+    from smearscan.errors import ConfigError, OutputError
     from smearscan.smears import SmearPlan, plan_smear, truth_path, write_smear
 
     plan = SmearPlan(**settings)
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out.parent} is no folder. Make it first, or choose another place.")
-    for path in (out, truth_path(out)):
-        if path.exists() and not overwrite:
-            raise ConfigError(f"{path} exists. Choose another name, or replace it with --overwrite.")
+    try:
+        there = [path for path in (out, truth_path(out)) if path.exists()]
+        if not out.parent.is_dir():
+            raise ConfigError(f"{out.parent} is no folder. Make it first, or choose another place.")
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror}. Choose another place.") from error
+    if there and not overwrite:
+        raise ConfigError(f"{there[0]} exists. Choose another name, or replace it with --overwrite.")
     drawn = plan_smear(plan)
     with console.progress(f"drawing {out.name}") as shown:
         truth = write_smear(drawn, out, quality=quality, workers=workers, report=lambda done, total: shown.update(done, total, {}))

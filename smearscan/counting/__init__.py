@@ -7,8 +7,8 @@ windows    window mode's own count, which is never one of cells
 flags      SlideCount -> reasons to look, in sentences
 """
 
-from smearscan.counting.calling import Called, blast_probability, call_cells
-from smearscan.counting.flags import explain, explain_specimen
+from smearscan.counting.calling import Called, blast_probability, call_cells, count_blasts
+from smearscan.counting.flags import explain, explain_specimen, percent
 from smearscan.counting.slides import THRESHOLDS, count_cells, sum_counts
 from smearscan.counting.windows import count_windows
 
@@ -17,9 +17,11 @@ __all__ = [
     "Called",
     "blast_probability",
     "call_cells",
+    "count_blasts",
     "count_cells",
     "count_windows",
     "explain",
     "explain_specimen",
+    "percent",
     "sum_counts",
 ]

@@ -32,7 +32,7 @@ def adjust(x: float, n: float, card: ModelCard, thresholds: Sequence[float]) -> 
     blast, other = _tallies(card, "blast"), _tallies(card, "other")
     if blast is None or other is None:
         missing = "per-subject counts" if blast is other else f"per-subject counts of {'blasts' if blast is None else 'other cells'}"
-        return Adjusted(None, None, f"none: the card carries no {missing}"), {}
+        return Adjusted(None, None, f"none: the card carries no {missing} at threshold {card.threshold:g}"), {}
     try:
         if len(blast.cells) >= MINIMUM_BLAST_SUBJECTS and len(other.cells) >= MINIMUM_OTHER_SUBJECTS:
             rates = draw_slide_rates(blast, other)

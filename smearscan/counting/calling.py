@@ -47,6 +47,13 @@ def call_cells(cells: Cells, card: ModelCard, threshold: float | None = None) ->
     return Called(called, tuple(name if left else "" for name, left in zip(called, out, strict=True)), blast)
 
 
+def count_blasts(probabilities: NDArray[np.float32], card: ModelCard) -> int:
+    """Return how many cells of these probabilities are called blast."""
+    none = np.zeros(len(probabilities), np.float32)
+    cells = Cells(np.zeros((len(probabilities), 4), np.float32), none, probabilities, card.classes)
+    return int(call_cells(cells, card).blast.sum())
+
+
 def blast_probability(cells: Cells, card: ModelCard) -> NDArray[np.float64]:
     """Return the blast probability of every cell, on which it is called."""
     return card.blast_probability(_probabilities(cells, card))

@@ -7,6 +7,7 @@
 | heat-ID.png | the heat map on the crop, nothing else, of the same size |
 
 ID is the cell's id in cells.csv. Without a heat map there is no heat-ID.png, and cell-ID.png has two panels.
+Each file says the research-use line as its comment; where there is room, on cell-ID.png, it is to be seen as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import cv2
 
 from smearscan.reports.base import ReportWriter, SlideReport
 from smearscan.reports.overlay_sheet import Facts, draw_sheet, heat
+from smearscan.reports.picture_notice import with_notice
 from smearscan.results import CellPicture, Picture, Scanned
 
 FOLDER = "overlays"
@@ -33,7 +35,7 @@ class OverlayPictures(ReportWriter):
         if not isinstance(slide.outcome, Scanned) or not slide.outcome.pictures:
             return
         (folder / FOLDER).mkdir(exist_ok=True)
-        for picture in slide.outcome.pictures:
+        for picture in slide.outcome.pictures:  # not in threads: OpenCV's fonts, drawn with by two at once, give other letters each time
             cell = slide.cell_ids[picture.row]
             _write_png(folder / overlay_file(cell), draw_sheet(picture, _facts(slide, slide.outcome, picture)))
             _write_png(folder / FOLDER / f"crop-{cell}.png", picture.crop)
@@ -74,4 +76,4 @@ def _write_png(path: Path, picture: Picture) -> None:
     encoded, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), PNG_EFFORT)
     if not encoded:
         raise ValueError(f"{path.name} cannot be made of a picture of shape {picture.shape} and type {picture.dtype}.")
-    path.write_bytes(content.tobytes())
+    path.write_bytes(with_notice(content.tobytes()))

@@ -20,7 +20,8 @@ HEAT_SHARE = 0.45  # of the heat map in its mix with the greyed crop
 BACKGROUND_GREY = 200  # of a smear without cells: what the colour bar is mixed with, so that its colours are those of the map
 BLAST: Colour = (0xD5, 0x5E, 0x00)
 OTHER: Colour = (0x00, 0x72, 0xB2)
-EXCLUDED: Colour = (0x66, 0x66, 0x66)
+EXCLUDED: Colour = (0x88, 0x88, 0x88)
+MARK = 10  # side of the square that has the colour of the cell's role: as letters those colours are too faint to read
 HAIRLINE: Colour = (221, 221, 221)
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
@@ -99,8 +100,10 @@ def _blank(panels: int, with_heat_map: bool) -> Picture:
 def _write_header(sheet: Picture, facts: Facts) -> None:
     right = sheet.shape[1] - EDGE
     colour = {"blast": BLAST, "other": OTHER}.get(facts.kind, EXCLUDED)
-    taken = lettering.write(sheet, facts.score, (right, 28), size=17, weight=BOLD, colour=colour, align="right", room=PANEL)
-    lettering.write(sheet, facts.slide, (EDGE, 28), size=15, weight=BOLD, room=right - EDGE - taken - 16)
+    taken = lettering.write(sheet, facts.score, (right, 28), size=17, weight=BOLD, align="right", room=PANEL - 2 * MARK)
+    left = right - taken - MARK - 6
+    cv2.rectangle(sheet, (left, 28 - MARK), (left + MARK - 1, 27), colour, -1)
+    lettering.write(sheet, facts.slide, (EDGE, 28), size=15, weight=BOLD, room=left - EDGE - 16)
     taken = lettering.write(sheet, facts.call, (right, 48), align="right", room=PANEL)
     lettering.write(sheet, f"cell {facts.cell}, model {facts.model}", (EDGE, 48), colour=GREY, room=right - EDGE - taken - 16)
 

@@ -1,7 +1,7 @@
 """Turn what libraries raise on a damaged file into data.
 
 Damaged input makes the decoding libraries raise almost anything: a flipped byte in a TIFF tag is a `KeyError` here, an
-`OverflowError` there. The list below was collected by flipping and cutting bytes of real files (tests/slides/test_fuzz.py
+`OverflowError` there. The list below was collected by flipping and cutting bytes of real files (tests/slides/test_damage.py
 goes on doing it). It is wide, so it may only stand around calls into a library, never around our own code: an error of
 our own keeps its traceback.
 """

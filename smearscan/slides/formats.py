@@ -29,7 +29,6 @@ OTHER_SLIDES = {
     ".heif": "HEIF",
     ".avif": "AVIF",
     ".gif": "GIF",
-    ".pdf": "PDF",
 }
 UNFINISHED_SUFFIXES = (".partial", ".part", ".tmp", ".crdownload")
 ZARR_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")

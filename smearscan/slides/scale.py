@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smearscan.config import PLAUSIBLE_MPP
 from smearscan.errors import ConfigError, MissingResolution
 
-PLAUSIBLE_UM = (0.02, 2.0)  # from a 100x oil objective with a tiny camera pixel to a 5x objective
 TOLERANCE = 0.05  # two statements that differ by more than this are a question to a person
 
 INCH_UM = 25400.0
@@ -48,13 +48,13 @@ class Scale:
 
 
 def is_plausible(mpp: float) -> bool:
-    return PLAUSIBLE_UM[0] <= mpp <= PLAUSIBLE_UM[1]
+    return PLAUSIBLE_MPP[0] <= mpp <= PLAUSIBLE_MPP[1]
 
 
 def require_plausible(mpp: float, where: str) -> float:
     """Return `mpp`, or refuse what a person wrote at `where` if no microscope has such a scale."""
     if not is_plausible(mpp):
-        low, high = PLAUSIBLE_UM
+        low, high = PLAUSIBLE_MPP
         raise ConfigError(f"{where} says {mpp:g} um per pixel; a microscope slide has {low:g} to {high:g}. Correct it.")
     return mpp
 
@@ -90,7 +90,7 @@ def _weigh_claim(claimed: tuple[float, float] | None) -> tuple[float | None, tup
         return None, ()
     across, down = claimed
     if not (is_plausible(across) and is_plausible(down)):
-        low, high = PLAUSIBLE_UM
+        low, high = PLAUSIBLE_MPP
         return None, (f"the file says {_spell(claimed)} um per pixel, which is implausible ({low:g} to {high:g}): it is not used",)
     mean = (across + down) / 2
     if abs(across - down) > TOLERANCE * mean:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -44,18 +45,11 @@ def write_pyramid(
     if block % 32:
         raise ValueError(f"block {block} must be a multiple of 32: a tile is half of it, and TIFF wants tiles in multiples of 16")
     tile = block // 2
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent) as spool, tifffile.TiffWriter(partial, bigtiff=True) as file:
-            levels = [_Level(*size, tile, quality, spool) for size in level_sizes(width, height)]
-            _write_level(file, _encode(iter(blocks), levels, block), levels[0], mpp, reduced=False)
-            for index, level in enumerate(levels[1:], 1):
-                _write_level(file, level.tiles(), level, mpp * 2**index, reduced=True)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}. Choose another place, or make room.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with _whole_file(path) as partial, tempfile.TemporaryFile(dir=path.parent) as spool, tifffile.TiffWriter(partial, bigtiff=True) as file:
+        levels = [_Level(*size, tile, quality, spool) for size in level_sizes(width, height)]
+        _write_level(file, _encode(iter(blocks), levels, block), levels[0], mpp, reduced=False)
+        for index, level in enumerate(levels[1:], 1):
+            _write_level(file, level.tiles(), level, mpp * 2**index, reduced=True)
 
 
 def write_picture(path: Path, picture: Picture, *, quality: int = 90) -> None:
@@ -66,10 +60,22 @@ def write_picture(path: Path, picture: Picture, *, quality: int = 90) -> None:
         encoded = imagecodecs.jpeg8_encode(
             picture, level=quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="420", optimize=True
         )
+    with _whole_file(path) as partial:
+        partial.write_bytes(encoded)
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[Path]:
+    """Give the name to write under; the file gets its own when the block ends well, and is gone otherwise."""
+    partial = path.with_name(path.name + ".partial")
     try:
-        path.write_bytes(encoded)
+        yield partial
+        partial.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}. Choose another place, or make room.") from error
+    finally:
+        with suppress(OSError):  # of a folder that may not be looked into, nothing is to be taken away
+            partial.unlink(missing_ok=True)
 
 
 def _write_level(file: tifffile.TiffWriter, tiles: Iterator[bytes], level: _Level, mpp: float, *, reduced: bool) -> None:

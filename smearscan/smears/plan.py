@@ -83,4 +83,8 @@ class SmearPlan:
 
 def _within(name: str, value: float, least: float, most: float, unit: str = "") -> None:
     if not least <= value <= most:  # also catches nan
-        raise ConfigError(f"{name} is {value:g}; a smear is drawn with {least:g} to {most:g} {unit}".rstrip() + ".")
+        raise ConfigError(f"{name} is {value:g}; a smear is drawn with {_spell(least)} to {_spell(most)} {unit}".rstrip() + ".")
+
+
+def _spell(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"

@@ -154,9 +154,9 @@ class ReportContract:
             assert SECRET.encode() not in content, f"{name} says where the slides lie"
             assert str(tmp_path).encode() not in content, f"{name} says where the report lies"
 
-    def test_tables_and_pages_carry_the_notice(self, writer: ReportWriter, slide: SlideReport, tmp_path: Path) -> None:
+    def test_tables_pages_and_pictures_carry_the_notice(self, writer: ReportWriter, slide: SlideReport, tmp_path: Path) -> None:
         for name, content in _written(writer, slide, tmp_path / "one").items():
-            if name.endswith((".csv", ".html")):
+            if name.endswith((".csv", ".html", ".png", ".jpg")):
                 assert NOTICE.encode() in content, f"{name} lacks the research-use notice"
 
     def test_it_does_not_change_what_it_reports(self, writer: ReportWriter, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from smearscan.checking import BYTES_A_PICTURE
 from smearscan.cli.check import check
 from smearscan.smears import SmearPlan, plan_smear, write_smear
 
@@ -48,6 +49,20 @@ def test_what_needs_a_person_is_named_and_changes_the_exit_code(slides: Path, tm
     assert any("cannot be read" in problem for problem in problems["cut.tif"])
     assert len(problems["text.svs"]) == 1
     assert "text.svs" in problems["text.svs"][0]
+
+
+def test_a_damaged_slide_does_not_fill_the_screen(slides: Path, tmp_path: Path) -> None:
+    good = (slides / "good.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(good[: len(good) // 3])
+    result = run(tmp_path)
+    assert result.exit_code == 3
+    assert result.stderr.count("cut.tif: cut.tif") == 3
+    assert "more; --json lists all of them" in result.stderr
+
+
+def test_the_pictures_of_cells_are_in_the_estimate_of_disk(slides: Path) -> None:
+    needed = [json.loads(run(slides, "--json", "--overlays", number).stdout)["bytes_needed"] for number in ("0", "10")]
+    assert needed[1] - needed[0] == 10 * BYTES_A_PICTURE
 
 
 def test_no_slide_that_opens_is_exit_code_4(tmp_path: Path) -> None:

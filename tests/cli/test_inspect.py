@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_the_table(slides: Path) -> None:
     assert result.stdout == ""
     for part in ("day1/a.tif", "128 x 96", "1 2", "0.25", "file", "32 x 64", "tifffile", "kB", "b.png", "pillow"):
         assert part in result.stderr
-    assert "b.png: nothing says its microns per pixel" in result.stderr
+    assert "b.png: its microns per pixel are not known" in result.stderr
 
 
 def test_json(slides: Path) -> None:
@@ -96,3 +97,21 @@ def test_refusals_are_sentences(tmp_path: Path) -> None:
     result = inspect(tmp_path)
     assert "broken.svs cannot be opened: " in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_name_that_is_no_utf_8_is_read_and_said(tmp_path: Path) -> None:
+    """Linux names files in bytes; JSON has no bytes, and a strict stdout no lone surrogates."""
+    name = os.fsdecode(b"bl\xf6d.png")
+    Image.fromarray(PIXELS).save(tmp_path / name)
+    result = inspect(tmp_path, "--json")
+    assert result.exit_code == 0
+    assert result.stdout.isascii()
+    assert [slide["slide"] for slide in json.loads(result.stdout)["slides"]] == [name]
+
+
+def test_what_is_no_slide_is_said_once(slides: Path) -> None:
+    (slides / "report.pdf").write_bytes(b"%PDF-1.7")
+    result = inspect(slides)
+    assert result.exit_code == 0, "a PDF beside the slides is nothing to worry about"
+    assert result.stderr.count("report.pdf: not a slide") == 1
+    assert "smearscan inspect" not in result.stderr

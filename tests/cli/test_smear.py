@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,7 @@ def test_what_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
     [
         (("a.tif", "--width", "0"), "width is 0"),
         (("a.tif", "--mpp", "25"), "mpp is 25"),
+        (("a.tif", "--seed", "-1"), "with 0 to 4,294,967,295."),
         (("a.tif", "--blast-fraction", "20"), "blast_fraction is 20"),
         (("a.svs",), "must end in .tif"),
         (("a.png", "--width", "50000", "--height", "50000", "--white-cells", "5"), "too large for a plain picture"),
@@ -81,3 +84,23 @@ def test_absurd_wishes_are_refused_in_a_sentence(
     assert says in done.stderr
     assert "Traceback" not in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)  # root, who runs many tests, may look everywhere
+    done = _smear(str(tmp_path / "a.tif"), *SMALL)
+    assert done.exit_code == 4
+    assert "a.tif cannot be written: Permission denied" in done.stderr
+
+
+def test_the_keyboard_ends_it_without_a_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("smearscan.smears.write_smear", interrupt)
+    done = _smear(str(tmp_path / "a.tif"), *SMALL)
+    assert done.exit_code == 4
+    assert done.stderr.endswith("smearscan: stopped by the keyboard.\n"), "only a run goes on where it stopped"

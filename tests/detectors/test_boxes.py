@@ -48,7 +48,6 @@ def test_arithmetic() -> None:
     assert boxes.sizes(table).tolist() == [[20, 40], [10, 10]]
     assert boxes.diameters(table).tolist() == [30, 10]
     assert boxes.areas(table).tolist() == [800, 100]
-    assert boxes.edge_distances(table, -10, 0, 100, 100).tolist() == [30, 5]
 
 
 def test_iou() -> None:

@@ -58,7 +58,7 @@ class Careless(ReportWriter):
 @pytest.mark.parametrize(
     ("fault", "test"),
     [
-        ("notice", "test_tables_and_pages_carry_the_notice"),
+        ("notice", "test_tables_pages_and_pictures_carry_the_notice"),
         ("bytes", "test_it_writes_the_same_bytes_every_time"),
         ("path", "test_it_names_no_folder_of_this_machine"),
         ("outside", "test_it_stays_in_the_slide_s_folder"),

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from smearscan.reports import ReportWriter, SlideReport, lettering
 from smearscan.reports.overlay_pictures import OverlayPictures, overlay_file
 from smearscan.reports.overlay_sheet import PANEL, Facts, draw_sheet, fitted, heat
-from smearscan.results import CellPicture, Picture, Scanned
+from smearscan.results import NOTICE, CellPicture, Picture, Scanned
 from smearscan.testing.reports import SLIDES, ReportContract, fake_failure, fake_scanned
 
 PX = 32
@@ -78,8 +79,8 @@ def test_without_pictures_no_folder_is_made(slide: SlideReport, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_png_says_nothing_but_its_pixels(tmp_path: Path) -> None:
-    """No time, no program: chunks beside the picture's own would differ from machine to machine."""
+def test_a_png_says_nothing_but_its_pixels_and_the_notice(tmp_path: Path) -> None:
+    """No time, no program: other chunks beside the picture's own would differ from machine to machine."""
     slide = with_pictures(fake_scanned(), (4,))
     OverlayPictures().write(slide, tmp_path)
     for path in (tmp_path / "overlays").iterdir():
@@ -87,7 +88,11 @@ def test_a_png_says_nothing_but_its_pixels(tmp_path: Path) -> None:
         while place < len(content):
             chunks.add(content[place + 4 : place + 8])
             place += 12 + int.from_bytes(content[place : place + 4], "big")
-        assert chunks == {b"IHDR", b"IDAT", b"IEND"}
+        assert chunks == {b"IHDR", b"tEXt", b"IDAT", b"IEND"}
+        with Image.open(path) as read:
+            read.verify()  # the checksums, too
+        with Image.open(path) as read:
+            assert dict(read.text) == {"Comment": NOTICE}  # type: ignore[attr-defined]
 
 
 def darkness(picture: Picture) -> float:

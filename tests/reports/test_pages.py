@@ -21,8 +21,9 @@ from PIL import Image
 from smearscan.ledger import read_records
 from smearscan.reports import ReportWriter, SlideReport, slide_record
 from smearscan.reports.cell_table import CellTable
+from smearscan.reports.overlay_sheet import BACKGROUND_GREY, heat
 from smearscan.reports.pages import SlidePage, batch_page, find_files, slide_page, wording, write_page
-from smearscan.reports.pages.choosing import GALLERY_CELLS, SAMPLE_CELLS, SAMPLE_POOL, near_misses
+from smearscan.reports.pages.choosing import GALLERY_CELLS, SAMPLE_CELLS, SAMPLE_POOL, near_misses, rank
 from smearscan.reports.pages.figures import root_percent, scale_bar
 from smearscan.reports.pages.files import PageFiles
 from smearscan.reports.pages.map_pictures import draw_areas
@@ -219,10 +220,31 @@ def test_no_percentage_where_there_is_none(cells: int, reason: str) -> None:
 @pytest.mark.parametrize("status", ["unreadable", "failed", "timed_out", "stopped"])
 def test_a_slide_that_was_not_scanned_says_why_and_what_to_do(status: str) -> None:
     slide = fake_failure(status=status, traceback="Traceback\n" if status == "failed" else None)
-    words = page_of(slide).words
+    words = page_of(slide, PageFiles(frozenset({"traceback.txt"} if status == "failed" else ()))).words
     assert "monday/broken.tif is truncated: copy it again." in words
     assert " ".join(wording.WHAT_TO_DO[status].split()) in words
     assert "not reached" in batch_page([slide_record(slide)]) or status != "stopped"
+
+
+def test_a_slide_that_failed_by_no_bug_is_not_blamed_on_the_program() -> None:
+    words = page_of(fake_failure(status="failed")).words
+    assert " ".join(wording.WHAT_TO_DO["refused"].split()) in words
+    assert "traceback" not in words
+    assert "fault of the program" not in words
+
+
+def test_every_page_says_what_the_classifier_is_and_is_not(report: Path, slides: Mapping[str, SlideReport]) -> None:
+    (summary,) = {slide.card.summary for slide in slides.values()}
+    assert summary
+    for path in pages(report):
+        assert summary in parse(path).words
+
+
+def test_a_setting_of_nothing_but_blanks_is_not_set() -> None:
+    slide = dataclasses.replace(fake_scanned(), science={"window": [None, None, None], "sides": [112, None]})
+    words = page_of(slide).words
+    assert "window -none: not set" in words
+    assert "sides 112, -" in words
 
 
 def test_a_traceback_is_linked_where_there_is_one(folder_of: Callable[[str], Path]) -> None:
@@ -295,6 +317,13 @@ def test_near_misses_are_drawn_from_the_nearest_and_are_the_same_every_time() ->
     assert near_misses(scores, scores > np.sort(scores)[-6], nothing, "a.tif").tolist() == np.argsort(-scores)[:5].tolist()
 
 
+def test_of_scores_that_read_alike_those_with_a_picture_come_first() -> None:
+    scores = np.array([0.99999, 0.99998, 0.9999, 0.97, 0.98, 0.2])
+    pictured, wanted = np.array([0, 1, 1, 1, 0, 1], bool), np.array([1, 1, 1, 1, 1, 0], bool)
+    assert rank(scores, wanted, pictured).tolist() == [1, 2, 0, 4, 3]
+    assert rank(scores, wanted).tolist() == [0, 1, 2, 4, 3]
+
+
 def test_near_misses_that_the_scan_made_pictures_of_are_the_sample() -> None:
     slide = fake_scanned()
     cells = CellTable.from_scanned(slide)
@@ -325,6 +354,10 @@ def test_the_map_is_a_png_and_the_thumbnail_is_small(folder_of: Callable[[str], 
     with Image.open(folder / "map.png") as picture, Image.open(folder / "map-areas.png") as areas:
         assert picture.size == (400, 400)
         assert areas.size == (1600, 1600), "a hatch is finer than what it covers"
+    for name in ("map.png", "map-areas.png", "thumbnail.jpg"):
+        with Image.open(folder / name) as picture:
+            said = picture.info.get("Comment", picture.info.get("comment", b""))
+            assert (said if isinstance(said, str) else said.decode()) == NOTICE, name
     assert (folder / "thumbnail.jpg").stat().st_size < 40_000
     assert find_files(folder).sizes["map.png"] == (400, 400)
 
@@ -365,6 +398,16 @@ def test_colours_of_text_are_told_from_the_paper_in_both_themes() -> None:
         assert contrast(colours["paper"], colours["accent"]) >= 4.5, "a pressed button"
         for mark in ("#d55e00", "#0072b2", "#888888"):
             assert contrast(mark, colours["paper"]) >= 3, "a mark"
+
+
+def test_the_colours_of_heat_maps_on_a_page_are_those_of_the_overlays() -> None:
+    style = (TEMPLATES / "style.css").read_text("utf-8")
+    found = re.search(r"\.colours i \{[^}]*linear-gradient\(90deg, ([^)]*)\)", style)
+    assert found
+    stops = [tuple(bytes.fromhex(stop.strip("# "))) for stop in found[1].split(",")]
+    values = np.tile(np.linspace(0, 1, len(stops), dtype=np.float32), (len(stops), 1))
+    drawn = heat(np.full((len(stops), len(stops), 3), BACKGROUND_GREY, np.uint8), values)[0]
+    np.testing.assert_allclose(stops, drawn, atol=3)
 
 
 def contrast(one: str, other: str) -> float:

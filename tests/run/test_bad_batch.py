@@ -53,7 +53,7 @@ def batch(drawn: Path, tmp_path: Path) -> Path:
         target.parent.mkdir(parents=True)
         shutil.copy(good[number % 3], target)
     break_one_tile(good[1], folder / "broken_tile.tif")
-    (folder / "truncated.tif").write_bytes(good[0].read_bytes()[:300_000])
+    (folder / "truncated.tif").write_bytes(good[0].read_bytes()[:150_000])
     (folder / "zero.tif").touch()
     (folder / "text.svs").write_text("These are not the pixels you are looking for.\n")
     with tifffile.TiffFile(good[0]) as tiff:

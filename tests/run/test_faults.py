@@ -122,6 +122,43 @@ def test_a_hung_read_is_ended_and_the_others_are_scanned(three: list[SlideSpec],
     assert "tiles were read" in late.reason
 
 
+def test_slides_that_wait_behind_a_hung_one_are_not_late(three: list[SlideSpec], tmp_path: Path) -> None:
+    """With one worker all three are begun before the first tile of the first one hangs."""
+    notes = Notes()
+    trap = Trap("hang", left_of_second_tile(tmp_path), tmp_path / "hung once")
+    scan_slides(three, request(trap, slide_timeout_s=12.0, workers=1), notes, Engines())
+    assert [outcome.status for outcome in notes.outcomes.values()] == ["timed_out", "insufficient", "insufficient"]
+
+
+def test_a_wish_to_stop_does_not_wait_for_a_hung_read(three: list[SlideSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smearscan.scan.STOP_GRACE_S", 1.0)
+    sign = tmp_path / "hung once"
+
+    class StopWhenHung(Notes):
+        def stop_reason(self) -> str | None:
+            return "The run was told to" if sign.exists() else None
+
+    notes = StopWhenHung()
+    scan_slides(three, request(Trap("hang", left_of_second_tile(tmp_path), sign)), notes, Engines())
+    assert len(notes.outcomes) == 3
+    hung = [outcome for outcome in notes.outcomes.values() if "tiles were read" in outcome.reason]
+    assert [outcome.status for outcome in hung][:1] == ["stopped"]
+
+
+class Stumbling:
+    def explain(self, crops: NDArray[np.uint8], class_name: str) -> NDArray[np.float32]:
+        raise IndexError("no such layer")
+
+
+def test_heat_maps_that_fail_cost_no_count(three: list[SlideSpec], tmp_path: Path) -> None:
+    notes = Notes()
+    scan_slides(three[:1], request(Trap("none", -1), explainer=Stumbling(), overlays=5), notes, Engines())
+    (outcome,) = notes.outcomes.values()
+    assert isinstance(outcome, Scanned)
+    assert outcome.pictures
+    assert any("heat maps cannot be made (IndexError: no such layer)" in flag for flag in outcome.flags)
+
+
 def test_a_tile_whose_reader_crashes_is_tried_again(three: list[SlideSpec], drawn: Path, tmp_path: Path) -> None:
     notes, engines = Notes(), Engines()
     scan_slides(three[:1], request(Trap("crash", left_of_second_tile(drawn), tmp_path / "crashed once")), notes, engines)

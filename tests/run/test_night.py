@@ -8,10 +8,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from smearscan.errors import ExitCode
+from classifiers import ClassifierError, Predictions
+from smearscan import night
+from smearscan.building import DetectorChoice, build_classifier
+from smearscan.config import ScanConfig
+from smearscan.errors import ExitCode, PluginError
 from smearscan.results import NOTICE
+from smearscan.slides import NotASlide, find_slides
+from smearscan.testing.classifiers import FakeClassifier
 from smearscan.testing.runs import lasting_results
 
 Runner = Callable[..., object]
@@ -60,6 +68,13 @@ def test_window_mode_names_its_size_and_step_and_keeps_windows_and_cells_apart(d
     assert float(row["window_fraction"]) == pytest.approx(int(row["blast_windows"]) / int(row["windows"]), abs=1e-6)
 
 
+@pytest.mark.parametrize(("preset", "said"), [("112/56", True), ("112/50", False)])
+def test_windows_that_suppression_cannot_join_are_named(drawn: Path, scan_folder: Runner, tmp_path: Path, preset: str, said: bool) -> None:
+    scan_folder(drawn / "case1", proposals="window", window_preset=preset)
+    (row,) = read_table(tmp_path / "report" / "summary.csv")
+    assert ("are not joined" in row["flags"]) is said
+
+
 def test_a_window_in_micrometres_is_laid_at_the_slides_scale(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
     scan_folder(drawn / "alone.tif", proposals="window", window_size="30um", window_step="15um")
     (row,) = read_table(tmp_path / "report" / "summary.csv")
@@ -105,3 +120,35 @@ def test_a_changed_slide_is_scanned_again(drawn: Path, scan_folder: Runner, tmp_
 def test_overwrite_scans_everything_again(drawn: Path, scan_folder: Runner, tmp_path: Path) -> None:
     scan_folder(drawn / "alone.tif")
     assert scan_folder(drawn / "alone.tif", overwrite=True).kept == 0  # type: ignore[attr-defined]
+
+
+class Failing(FakeClassifier):
+    def predict(self, crops: NDArray[np.uint8]) -> Predictions:
+        raise ClassifierError("The device is gone.")
+
+
+def test_a_run_that_breaks_off_names_every_slide(drawn: Path, tmp_path: Path) -> None:
+    config = ScanConfig(workers=1)
+    found = find_slides([drawn])
+    order = night.Order(config, tmp_path / "report", found.slides, found.rejected, {}, Failing(), DetectorChoice(config))
+    with pytest.raises(PluginError, match="The device is gone"):
+        night.run(order, lambda sight: None, lambda line: None)
+    rows = read_table(tmp_path / "report" / "summary.csv")
+    assert [(row["slide"], row["status"]) for row in rows] == [(slide.key, "stopped") for slide in found.slides]
+    assert all("broke off" in row["reason"] for row in rows)
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [(None, True), ("its own", True), (0.9, False)])
+def test_at_another_threshold_the_cards_counts_do_not_hold(tmp_path: Path, threshold: object, kept: bool) -> None:
+    card = build_classifier(ScanConfig(classifier="drawn-cells")).card
+    config = ScanConfig(classifier="drawn-cells", threshold=card.threshold if threshold == "its own" else threshold, cam="none")  # type: ignore[arg-type]
+    used = night.prepare(config, tmp_path, (), (), {}).classifier.card
+    assert used.threshold == (card.threshold if kept else 0.9)
+    assert bool(used.subjects) is bool(used.blank_fractions) is kept
+
+
+def test_what_cannot_be_had_gets_one_row_though_it_was_named_twice(drawn: Path, tmp_path: Path) -> None:
+    config = ScanConfig()
+    locked = NotASlide(drawn / "locked", "the folder cannot be listed", may_be_slide=True)
+    order = night.Order(config, tmp_path, (), (locked, locked), {}, FakeClassifier(), DetectorChoice(config))
+    assert [(spec.key, reason) for spec, reason in night.missing_slides(order)] == [("locked", "The folder cannot be listed.")]

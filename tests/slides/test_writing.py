@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +94,21 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         write_pyramid(tmp_path / "nowhere" / "a.tif", _blocks(_slope(64, 64), 1024), 64, 64, 0.25)
     with pytest.raises(OutputError, match="nowhere"):
         write_picture(tmp_path / "nowhere" / "a.png", _slope(64, 64))
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"the one before")
+
+    def fill_the_disk(partial: Path, data: bytes) -> int:
+        partial.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
+    with pytest.raises(OutputError, match=r"a\.png cannot be written: No space left on device"):
+        write_picture(path, _slope(64, 64))
+    assert path.read_bytes() == b"the one before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_plain_pictures_are_written_as_their_name_says(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def batch_page(records: Iterable[Mapping[str, Any]], *, date: str = "", tables: 
         verdicts={name: count for name in ATTENTION if (count := sum(ATTENTION[row.rank] == name for row in rows))},
         counts=_counts(rows),
         models=_models(records),
+        summaries=sorted({each["classifier"]["summary"] for each in records if each["classifier"]["summary"]}),
         tables=[(name, TABLES.get(name, "")) for name in tables],
         dots=figures.strip([row.record for row in rows]),
         root=figures.root_percent,

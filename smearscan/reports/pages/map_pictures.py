@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from smearscan.reports.pages.files import AREAS, MAP, THUMBNAIL
-from smearscan.results import MAP_PX, SlideMap
+from smearscan.reports.picture_notice import png_info
+from smearscan.results import MAP_PX, NOTICE, SlideMap
 
 THUMBNAIL_PX: Final = 192  # twice what is shown, for dense screens
 PERIOD_PX: Final = 16  # of a hatch; the map is shown at half its size or less, and the hatch must survive that
@@ -24,12 +25,12 @@ def write_map(slide_map: SlideMap, folder: Path) -> None:
     """Write the pictures of a slide into its folder; without anything left out there is no picture of areas."""
     picture = Image.fromarray(slide_map.picture)
     # 256 colours are enough for a smear at this size, and a third of the bytes.
-    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(folder / MAP, optimize=True)
+    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(folder / MAP, optimize=True, pnginfo=png_info())
     small = picture.copy()
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
-    small.save(folder / THUMBNAIL, quality=85)
+    small.save(folder / THUMBNAIL, quality=85, comment=NOTICE.encode())
     if (areas := draw_areas(slide_map)) is not None:
-        areas.save(folder / AREAS, optimize=True)
+        areas.save(folder / AREAS, optimize=True, pnginfo=png_info())
 
 
 def draw_areas(slide_map: SlideMap) -> Image.Image | None:

@@ -17,13 +17,14 @@ from smearscan.reports.pages.templating import render
 from smearscan.reports.slide_json import card_of
 
 DOTS: Final = 100_000  # that a map of 1,600 px can show; of more, every n-th cell that is not flagged
+TRACEBACK: Final = "traceback.txt"
 OTHER, BLAST, EXCLUDED = range(3)  # how the map marks a cell
 LINKS: Final = {  # what else may lie in the folder
     "cells.csv": "every cell, as a table",
     "cells.geojson.gz": "the cells as detections for QuPath",
     "scores.zarr/": "the score map, to lay over the slide",
     "slide.json": "everything on this page, for programs",
-    "traceback.txt": "where the program failed",
+    TRACEBACK: "where the program failed",
 }
 
 
@@ -48,13 +49,13 @@ def slide_page(record: Mapping[str, Any], cells: CellTable | None, files: PageFi
     home = "../" * (record["key"].count("/") + 2) + "index.html"
     known: dict[str, Any] = {"record": record, "home": home, "links": _links(files)}
     if cells is None or record["count"] is None:
-        return render("not_scanned.html.j2", "not_scanned.js", {}, **known)
+        return render("not_scanned.html.j2", "not_scanned.js", {}, **known, is_bug=TRACEBACK in files.names)
     scores = card_of(record).blast_probability(cells.probabilities)
     counted = np.array([not reason for reason in cells.excluded], np.bool_)
-    flagged = rank(scores, cells.flagged & counted)
+    pictured = np.array([bool(files.crop(each)) for each in cells.ids], np.bool_)
+    flagged = rank(scores, cells.flagged & counted, pictured)
     shown = flagged[:GALLERY_CELLS]
     others = counted & ~cells.flagged
-    pictured = np.array([bool(files.crop(each)) for each in cells.ids], np.bool_)
     sample = near_misses(scores, others, pictured, record["key"])
     gallery = [_tile(number, row, cells, scores, files) for number, row in enumerate([*shown.tolist(), *sample.tolist()])]
     return render(
@@ -161,5 +162,5 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(_value(each) or "-" for each in value)
+        return ", ".join(_value(each) or "-" for each in value) if any(each is not None for each in value) else ""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -25,6 +25,10 @@ WHAT_TO_DO = {
         "This is a fault of the program and not of the slide; the other slides are not touched by it. "
         "Send the traceback and slide.json to those who look after the program. The same command tries this slide again."
     ),
+    "refused": (  # failed, but by no bug: the scale is not known, say
+        "Do what the sentence above asks for, and give the same command once more: slides that are done are left alone. "
+        "The other slides are not touched by it."
+    ),
     "timed_out": (
         "The slide took longer than --slide-timeout allows. See whether it lies on a slow disk or network, "
         "and give the same command with a longer time: slides that are done are left alone."
@@ -57,6 +61,11 @@ ADJUSTMENTS = {
     "pooled_validation_optimistic": "by pooled validation counts, which is optimistic: subjects differ",
 }
 REASONS = {"glass": "empty glass", "thick": "too thick", "blurred": "out of focus", "no_nucleus": "no nucleus colour"}
+
+
+def what_to_do(status: str, is_bug: bool) -> str:
+    """Say what a person can do about a slide that was not scanned; a bug is known by the traceback it left."""
+    return WHAT_TO_DO["refused" if status == "failed" and not is_bug else status]
 
 
 def percent(fraction: float) -> str:
