@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,13 @@ from classifiers.card import ModelCard
 from detectors import boxes
 from smearscan import counting, proposals
 from smearscan.reading import Survey, TileResult
-from smearscan.results import Cells, NotScanned, Scanned, SlideCount, SlideOutcome, WindowCount
+from smearscan.results import UNREADABLE, Box, Cells, NotScanned, Scanned, SlideCount, SlideMap, SlideOutcome, WindowCount
 
 COUNTING_TILE_UM = 256.0  # the grid on which clustering is judged; about what a 40x field shows
 COUNTING_TILE_PX = 1024  # the same where there is no scale
 PARTIAL_ABOVE = 0.01  # of the area unreadable: the slide is partial
 HOPELESS_ABOVE = 0.5  # more than this unreadable: what is left stands for nothing
+OPEN_SQUARE_PX = 256  # in which unreadable parts are marked on the map of a slide without a gate
 NUCLEUS_SHARE = 0.02  # of a window's pixels in nucleus colour, from which it holds a nucleus: a tenth of a small lymphocyte's
 
 
@@ -68,7 +70,7 @@ def conclude(readings: Readings, rules: Rules) -> SlideOutcome:
         area=dataclasses.replace(survey.area, unreadable_fraction=unreadable),
         flags=tuple(_sentence(flag) for flag in (*counting.explain(count), *_window_flags(rules))),
         windows=found if rules.window else None,
-        slide_map=survey.slide_map,
+        slide_map=_map(readings),
         timings=timings,
     )
 
@@ -142,13 +144,35 @@ def _take(cells: Cells, rows: NDArray[np.intp]) -> Cells:
     return Cells(cells.boxes[rows], cells.objectness[rows], cells.probabilities[rows], cells.classes)
 
 
+def _lost(readings: Readings) -> list[Box]:
+    """Return what could not be read: blocks of tiles, and whole tiles whose reader crashed."""
+    whole = [tile.core for tile in readings.survey.tiles if tile.index in readings.lost]
+    return whole + [box for index in sorted(readings.tiles) for box in readings.tiles[index].lost]
+
+
 def _unreadable_fraction(readings: Readings) -> float:
     """Return how much of what the gate keeps could not be read."""
     survey = readings.survey
-    lost = sum(survey.gate.kept_px(tile.core) for tile in survey.tiles if tile.index in readings.lost)
-    lost += sum(tile.unreadable_px for tile in readings.tiles.values())
+    lost = sum(survey.gate.kept_px(box) for box in _lost(readings))
     everything = survey.gate.kept_px((0, 0, survey.info.width, survey.info.height))
     return min(lost / everything, 1.0) if everything else 0.0
+
+
+def _map(readings: Readings) -> SlideMap:
+    """Return the slide's map, what could not be read marked on it."""
+    slide_map, lost = readings.survey.slide_map, _lost(readings)
+    if not lost:
+        return slide_map
+    reasons, names, info = slide_map.reasons.copy(), (*slide_map.names, UNREADABLE), readings.survey.info
+    if reasons.size == 1:  # without a gate all of the slide is one square
+        shape = (math.ceil(info.height / OPEN_SQUARE_PX), math.ceil(info.width / OPEN_SQUARE_PX))
+        slide_map = dataclasses.replace(slide_map, square=float(OPEN_SQUARE_PX))
+        reasons = np.full(shape, reasons[0, 0], np.uint8)
+    for box in lost:
+        left, top, right, bottom = (int(edge // slide_map.square) for edge in (box[0], box[1], box[2] - 1, box[3] - 1))
+        part = reasons[top : bottom + 1, left : right + 1]
+        part[part == names.index("")] = names.index(UNREADABLE)
+    return dataclasses.replace(slide_map, reasons=reasons, names=names)
 
 
 def _problems(readings: Readings) -> list[str]:

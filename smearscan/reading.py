@@ -76,7 +76,7 @@ class TileResult:
     objectness: NDArray[np.float32]
     nucleus: NDArray[np.float32]  # (n,) share of nucleus-coloured pixels, of windows only
     crops: NDArray[np.uint8]
-    unreadable_px: float  # of what the gate keeps of the core
+    lost: tuple[Box, ...]  # parts of the core that could not be read
     problems: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -166,8 +166,7 @@ class TileTask:
         if self.windows:
             share = nucleus_share(picture, boxes - np.array([*origin, *origin], np.float32), self.stain).astype(np.float32)
         clock.mark("crop")
-        unreadable_px = sum(self.gate.kept_px(box) for box in lost)
-        return TileResult(boxes, scores, share, cut, unreadable_px, problems, clock.seconds)
+        return TileResult(boxes, scores, share, cut, tuple(lost), problems, clock.seconds)
 
 
 @dataclass(frozen=True)
@@ -182,8 +181,10 @@ class PictureTask:
     windows: bool
 
     def __call__(self) -> list[CellPicture]:
+        slide = opened(self.spec)
+        level = slide.info.levels[0]
         pictures = overlays.cut_pictures(
-            opened(self.spec).read,
+            lambda box: read_or_white(slide, box, level)[0],
             self.boxes,
             range(len(self.boxes)),
             self.card,

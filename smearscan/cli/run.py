@@ -40,9 +40,8 @@ def run(slides: tuple[Path, ...], out: Path, as_json: bool, config_file: Path | 
     require_slides(found, slides)
     order = night.prepare(config, out, found.slides, found.rejected, table)
     card = order.classifier.card
-    console.say(
-        f"{len(found.slides)} slides, classifier {card.name}, proposals by {config.proposals}, on {order.classifier.compute.device}"
-    )
+    device = order.classifier.compute.device
+    console.say(f"{console.counted(len(found.slides), 'slide')}, classifier {card.name}, proposals by {config.proposals}, on {device}")
     console.say(f"{card.name}: {card.summary}")
     with console.progress("all slides", len(found.slides)) as bar:
         ending = night.run(order, lambda sight: _show(bar, sight), console.say)

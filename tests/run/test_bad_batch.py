@@ -85,6 +85,8 @@ def test_bad_slides_cost_nothing_but_themselves(batch: Path, tmp_path: Path) -> 
             assert row["cells"] == row["blast_fraction"] == ""
     assert rows["broken_tile.tif"]["status"] == "partial"
     assert 0.01 < float(rows["broken_tile.tif"]["unreadable_fraction"]) < 0.2
+    assert int(rows["broken_tile.tif"]["overlays"]) > 0, "one broken tile does not cost the pictures of the other cells"
+    assert "cannot be shown" not in rows["broken_tile.tif"]["flags"]
     assert "--mpp" in rows["no_scale.tif"]["reason"]
 
     for name in BAD[:1] + BAD[2:]:

@@ -177,6 +177,10 @@ def test_a_tile_that_always_crashes_is_counted_as_unreadable(three: list[SlideSp
     # Two tiles of the second column of three, of 2200 x 1600 px.
     assert outcome.area.unreadable_fraction == pytest.approx(1024 / 2200, abs=1e-3)
     assert "SIGSEGV" in outcome.reason
+    assert outcome.slide_map is not None
+    lost = outcome.slide_map.reasons == outcome.slide_map.names.index("unreadable")
+    columns = np.flatnonzero(lost.any(axis=0)) * outcome.slide_map.square
+    assert (columns.min(), columns.max()) == (1024, 2048 - 256), "the second column of tiles is marked, and no other"
 
 
 def test_a_bug_costs_one_slide_and_keeps_its_traceback(three: list[SlideSpec], drawn: Path, tmp_path: Path) -> None:

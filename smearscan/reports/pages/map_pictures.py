@@ -11,13 +11,15 @@ from PIL import Image
 
 from smearscan.reports.pages.files import AREAS, MAP, THUMBNAIL
 from smearscan.reports.picture_notice import png_info
-from smearscan.results import MAP_PX, NOTICE, SlideMap
+from smearscan.results import MAP_PX, NOTICE, UNREADABLE, SlideMap
 
 THUMBNAIL_PX: Final = 192  # twice what is shown, for dense screens
 PERIOD_PX: Final = 16  # of a hatch; the map is shown at half its size or less, and the hatch must survive that
 LINE_PX: Final = 4
 WASH: Final = (250, 250, 250, 120)
 LINE: Final = (88, 88, 88, 190)
+LOST_WASH: Final = (204, 121, 167, 70)  # what could not be read, in the colour of what was not scanned
+LOST_LINE: Final = (204, 121, 167, 255)
 HATCHES: Final = ("glass", "thick", "blurred", "no_nucleus")  # other reasons get the last pattern
 
 
@@ -34,7 +36,9 @@ def write_map(slide_map: SlideMap, folder: Path) -> None:
 
 
 def draw_areas(slide_map: SlideMap) -> Image.Image | None:
-    """Draw what was left out as a hatch on nothing: 0 is transparent, 1 the wash, 2 the line; None where nothing was.
+    """Draw what was left out as a hatch on nothing; None where nothing was.
+
+    0 is transparent, 1 the wash, 2 the line; 3 and 4 are the same of what could not be read.
 
     It is as large as a map may be, also where the map is smaller: a hatch must stay finer than what it covers.
     """
@@ -45,11 +49,12 @@ def draw_areas(slide_map: SlideMap) -> Image.Image | None:
     drawn = np.zeros((height, width), np.uint8)
     for code, name in enumerate(slide_map.names):
         if name:
-            drawn = np.where(reasons == code, 1 + hatch(name, height, width).astype(np.uint8), drawn)
+            first = 3 if name == UNREADABLE else 1
+            drawn = np.where(reasons == code, first + hatch(name, height, width).astype(np.uint8), drawn)
     if not drawn.any():
         return None
     picture = Image.fromarray(drawn)
-    picture.putpalette(bytes([*(0, 0, 0, 0), *WASH, *LINE]), "RGBA")
+    picture.putpalette(bytes([*(0, 0, 0, 0), *WASH, *LINE, *LOST_WASH, *LOST_LINE]), "RGBA")
     return picture
 
 
@@ -59,6 +64,7 @@ def hatch(reason: str, height: int, width: int) -> NDArray[np.bool_]:
     rising, falling = (x + y) % PERIOD_PX < LINE_PX, (x - y) % PERIOD_PX < LINE_PX
     patterns = {
         "glass": rising,
+        UNREADABLE: falling,
         "thick": rising | falling,
         "blurred": np.broadcast_to(y % PERIOD_PX < LINE_PX, (height, width)),
         "no_nucleus": (x % PERIOD_PX < LINE_PX) & (y % PERIOD_PX < LINE_PX),
