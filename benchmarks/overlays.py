@@ -26,6 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from throughput import drawn_slide
 
 from classifiers import Classifier, Explainer
 from smearscan import crops, overlays, plugins
@@ -68,15 +69,6 @@ def main() -> None:
         measure(slide, report, explainer, arguments, arguments.keep or Path(scratch) / "pictures")
         if arguments.runs:
             compare_runs(drawn_slide(arguments.folder or Path(scratch), arguments.side), arguments, Path(scratch))
-
-
-def drawn_slide(folder: Path, side: int) -> Path:
-    """Return a drawn slide of that size, which is drawn unless it is there."""
-    path = folder / f"drawn-{side}.tif"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_smear(plan_smear(SmearPlan(width=side, height=side, mpp=0.25, seed=11, blast_fraction=0.1)), path)
-    return path
 
 
 def compare_runs(slide: Path, arguments: argparse.Namespace, scratch: Path) -> None:

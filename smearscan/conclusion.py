@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from classifiers.card import ModelCard
 from detectors import boxes
 from smearscan import counting, proposals
+from smearscan.percentages import percent
 from smearscan.reading import Survey, TileResult
 from smearscan.results import UNREADABLE, Box, Cells, NotScanned, Scanned, SlideCount, SlideMap, SlideOutcome, WindowCount
 
@@ -51,7 +52,7 @@ def conclude(readings: Readings, rules: Rules) -> SlideOutcome:
     problems = _problems(readings)
     timings = _timings(readings)
     if unreadable > HOPELESS_ABOVE:
-        reason = f"{_percent(unreadable)} of {survey.info.path.name} cannot be read. {problems[0]}"
+        reason = f"{percent(unreadable)} % of {survey.info.path.name} cannot be read. {problems[0]}"
         return NotScanned(survey.info.path, "unreadable", reason, info=survey.info, timings=timings)
     found, nucleus = _gather(readings, rules.card)
     scanned = _count_windows(found, nucleus, readings, rules) if rules.window else _count_cells(found, readings, rules)
@@ -185,7 +186,7 @@ def _status(count: SlideCount, unreadable: float, problems: Sequence[str]) -> tu
     """Return the slide's status and why; what could not be read comes first, for it puts all numbers in doubt."""
     if unreadable > PARTIAL_ABOVE:
         more = f" ({len(problems)} places)" if len(problems) > 1 else ""
-        return "partial", f"{_percent(unreadable)} of the area could not be read and is not counted{more}. {problems[0]}"
+        return "partial", f"{percent(unreadable)} % of the area could not be read and is not counted{more}. {problems[0]}"
     if count.cells == 0:
         left_out = ", ".join(f"{number} {reason}" for reason, number in count.excluded.items())
         return "no_cells", "No white cell was found" + (f" (left out: {left_out})." if left_out else ".")
@@ -200,10 +201,6 @@ def _timings(readings: Readings) -> dict[str, float]:
         for stage, seconds in tile.seconds.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
     return {**stages, "total": readings.seconds}
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2g} %" if fraction < 0.1 else f"{100 * fraction:.0f} %"
 
 
 def _sentence(text: str) -> str:

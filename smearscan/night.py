@@ -16,9 +16,9 @@ from smearscan import __version__, machine, plugins, reports, tables
 from smearscan.building import DetectorChoice, build_classifier, build_explainer
 from smearscan.conclusion import Rules
 from smearscan.config import ScanConfig
-from smearscan.counting import percent
 from smearscan.errors import ExitCode, SmearscanError
 from smearscan.ledger import Keep, Ledger
+from smearscan.percentages import percent
 from smearscan.reading import SlideSpec, slide_spec
 from smearscan.results import NOTICE, NotScanned, Scanned, SlideOutcome
 from smearscan.scan import Engines, Job, ScanRequest, failed_by_bug, scan_slides
@@ -332,7 +332,7 @@ def in_short(record: Mapping[str, Any]) -> str:
     share = ""
     if count["fraction"] is not None:
         low, high = count["wilson"]["low"], count["wilson"]["high"]
-        share = f" ({percent(count['fraction'])}, {percent(low)[:-2]}-{percent(high)})"
+        share = f" ({percent(count['fraction'])} %, {percent(low)}-{percent(high)} %)"
     return f"{count['blasts']} of {count['cells']} cells flagged as blasts{share}. {record['reason']}".rstrip()
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("smearscan", "detectors", "classifiers")
 
 # What stands where in smearscan/. A file or folder that is not here fails the tests until somebody says where it belongs.
-GROUND = {"errors", "results", "config", "intervals", "plugins"}
+GROUND = {"errors", "results", "config", "intervals", "percentages", "plugins"}
 STEPS = {"slides", "tiling", "gate", "proposals", "crops", "scoring", "counting", "overlays", "ledger", "reports"}
 DRIVERS = {
     "scan",

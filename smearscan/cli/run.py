@@ -73,7 +73,7 @@ def _print_ending(ending: Any, out: Path, threshold: float) -> None:
 
 
 def _row(record: Mapping[str, Any], threshold: float) -> tuple[object, ...]:
-    from smearscan.counting import percent
+    from smearscan.percentages import percent
 
     count = record["count"]
     if count is None:
@@ -81,6 +81,6 @@ def _row(record: Mapping[str, Any], threshold: float) -> tuple[object, ...]:
     share = None
     if count["fraction"] is not None:
         low, high = count["wilson"]["low"], count["wilson"]["high"]
-        share = f"{percent(count['fraction'])} ({percent(low)[:-2]}-{percent(high)[:-2]})"
+        share = f"{percent(count['fraction'])} % ({percent(low)}-{percent(high)})"
     verdict = next((each["verdict"] for each in count["verdicts"] if abs(each["threshold"] - threshold) < 1e-9), None)
     return record["key"], record["status"], count["cells"], count["blasts"], share, verdict

@@ -8,7 +8,7 @@ flags      SlideCount -> reasons to look, in sentences
 """
 
 from smearscan.counting.calling import Called, blast_probability, call_cells, count_blasts
-from smearscan.counting.flags import explain, explain_specimen, percent
+from smearscan.counting.flags import explain, explain_specimen
 from smearscan.counting.slides import THRESHOLDS, count_cells, sum_counts
 from smearscan.counting.windows import count_windows
 
@@ -22,6 +22,5 @@ __all__ = [
     "count_windows",
     "explain",
     "explain_specimen",
-    "percent",
     "sum_counts",
 ]

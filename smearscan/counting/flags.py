@@ -8,6 +8,7 @@ from typing import Final
 from scipy.stats import binom, chi2_contingency
 
 from smearscan.intervals import CONTRADICTION, calibration_alarm
+from smearscan.percentages import percent
 from smearscan.results import SlideCount
 
 CHANCE: Final = 0.01  # below it, something is not put down to chance
@@ -50,7 +51,7 @@ def _one_tile(count: SlideCount) -> str:
 def _blank(count: SlideCount) -> str:
     if not count.below_limit_of_blank or count.limit_of_blank is None:
         return ""
-    limit = f"{percent(count.limit_of_blank)} ({count.limit_of_blank_note})"
+    limit = f"{percent(count.limit_of_blank)} % ({count.limit_of_blank_note})"
     return f"not distinguishable from negative slides: {_share(count)} is within their limit of {limit}"
 
 
@@ -90,7 +91,7 @@ def _calibration(count: SlideCount) -> str:
         return ""
     if not calibration_alarm(count.mean_probability, count.fraction, count.clustered or count.wilson):
         return ""
-    return f"scores and calls disagree: the mean blast score is {percent(count.mean_probability)}, but {_share(count)} were called blast"
+    return f"scores and calls disagree: the mean blast score is {percent(count.mean_probability)} %, but {_share(count)} were called blast"
 
 
 def _excluded(count: SlideCount) -> str:
@@ -103,16 +104,5 @@ def _excluded(count: SlideCount) -> str:
 
 
 def _share(count: SlideCount) -> str:
-    return (
-        f"{count.blasts} of {count.cells} ({percent(count.fraction)})" if count.fraction is not None else f"{count.blasts} of {count.cells}"
-    )
-
-
-def percent(fraction: float) -> str:
-    """Write a fraction as people read it: two significant digits below 10 %, none after the point above."""
-    value = 100 * fraction
-    if value == 0:
-        return "0 %"
-    if round(value, 1) >= 10:
-        return f"{value:.0f} %"
-    return f"{value:.1f} %" if round(value, 2) >= 1 else f"{value:.2g} %"
+    share = "" if count.fraction is None else f" ({percent(count.fraction)} %)"
+    return f"{count.blasts} of {count.cells}{share}"

@@ -107,3 +107,18 @@ def test_files_are_the_same_for_every_tile_size_worker_and_batch(
 ) -> None:
     scan(smears, tmp_path, tile_size=tile_size, workers=workers, batch_size=batch_size)
     assert lasting_results(tmp_path) == lasting_results(report)
+
+
+def test_the_truth_of_the_example_slides_lies_inside_their_intervals(tmp_path: Path) -> None:
+    """Inside the adjusted interval: Wilson's is of the share that was called blast, false calls among them."""
+    slides = Path(__file__).parents[2] / "examples" / "slides"
+    scan(slides, tmp_path, slides_csv=slides / "slides.csv", mpp=0.25)
+    judged = 0
+    for row in read_rows(tmp_path / "summary.csv"):
+        white = [cell for cell in read_truth(truth_path(slides / row["slide"])) if cell.is_white_cell]
+        truth = sum(cell.kind == "blast" for cell in white) / len(white)
+        if row["cells_band"] in ("standard", "decision"):
+            judged += 1
+            assert float(row["adjusted_low"]) <= truth <= float(row["adjusted_high"]), row["slide"]
+            assert row["verdict_basis"] == "adjusted"
+    assert judged == 3

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from smearscan.percentages import percent
+
 STATUS = {
     "ok": "scanned",
     "partial": "partial",
@@ -66,16 +68,6 @@ REASONS = {"glass": "empty glass", "thick": "too thick", "blurred": "out of focu
 def what_to_do(status: str, is_bug: bool) -> str:
     """Say what a person can do about a slide that was not scanned; a bug is known by the traceback it left."""
     return WHAT_TO_DO["refused" if status == "failed" and not is_bug else status]
-
-
-def percent(fraction: float) -> str:
-    """Write a fraction in percent: two significant digits below 10, none after the point above."""
-    value = 100 * fraction
-    if value == 0:
-        return "0"
-    if round(value, 1) >= 10:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if round(value, 2) >= 1 else f"{value:.2g}"
 
 
 def chance(probability: float) -> str:
