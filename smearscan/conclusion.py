@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ PARTIAL_ABOVE = 0.01  # of the area unreadable: the slide is partial
 HOPELESS_ABOVE = 0.5  # more than this unreadable: what is left stands for nothing
 OPEN_SQUARE_PX = 256  # in which unreadable parts are marked on the map of a slide without a gate
 NUCLEUS_SHARE = 0.02  # of a window's pixels in nucleus colour, from which it holds a nucleus: a tenth of a small lymphocyte's
+
+
+Counted: TypeAlias = tuple[Cells, counting.Called, SlideCount]
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,8 @@ def conclude(readings: Readings, rules: Rules) -> SlideOutcome:
         reason = f"{percent(unreadable)} % of {survey.info.path.name} cannot be read. {problems[0]}"
         return NotScanned(survey.info.path, "unreadable", reason, info=survey.info, timings=timings)
     found, nucleus = _gather(readings, rules.card)
-    scanned = _count_windows(found, nucleus, readings, rules) if rules.window else _count_cells(found, readings, rules)
-    cells, count = scanned
-    called = counting.call_cells(cells, rules.card)
+    counted = _count_windows(found, nucleus, readings, rules) if rules.window else _count_cells(found, readings, rules)
+    cells, called, count = counted
     status, reason = _status(count, unreadable, problems)
     return Scanned(
         info=survey.info,
@@ -76,14 +79,14 @@ def conclude(readings: Readings, rules: Rules) -> SlideOutcome:
     )
 
 
-def _count_cells(found: Cells, readings: Readings, rules: Rules) -> tuple[Cells, SlideCount]:
+def _count_cells(found: Cells, readings: Readings, rules: Rules) -> Counted:
     # Every tile has its margin around its core, so no box was cut by a tile's edge: the score alone decides.
     kept = boxes.suppress(found.boxes, found.objectness)
     cells = _take(found, kept)
-    return cells, _count(cells, len(found), readings, rules, None)
+    return _count(cells, len(found), readings, rules, None)
 
 
-def _count_windows(found: Cells, nucleus: NDArray[np.bool_], readings: Readings, rules: Rules) -> tuple[Cells, SlideCount]:
+def _count_windows(found: Cells, nucleus: NDArray[np.bool_], readings: Readings, rules: Rules) -> Counted:
     """Count windows as windows, and as cells those that hold a nucleus and none of their kind with a better score near them."""
     assert rules.window is not None
     size, step = rules.window
@@ -97,7 +100,7 @@ def _count_windows(found: Cells, nucleus: NDArray[np.bool_], readings: Readings,
     sure = np.where(blast, score, 1 - score)
     kept = candidates[boxes.suppress_windows(found.boxes[candidates], size, sure, groups=blast)]
     cells = _take(found, kept)
-    return cells, _count(cells, len(found), readings, rules, windows)
+    return _count(cells, len(found), readings, rules, windows)
 
 
 def _window_flags(rules: Rules) -> tuple[str, ...]:
@@ -108,11 +111,12 @@ def _window_flags(rules: Rules) -> tuple[str, ...]:
     return (f"windows of {size} px with a step of {step} px are not joined: a cell is counted once for each window that holds its nucleus",)
 
 
-def _count(cells: Cells, n_raw: int, readings: Readings, rules: Rules, windows: WindowCount | None) -> SlideCount:
+def _count(cells: Cells, n_raw: int, readings: Readings, rules: Rules, windows: WindowCount | None) -> Counted:
     mpp = readings.survey.info.mpp
-    return counting.count_cells(
+    called = counting.call_cells(cells, rules.card)
+    count = counting.count_cells(
         cells,
-        counting.call_cells(cells, rules.card),
+        called,
         rules.card,
         proposals=n_raw,
         duplicates=n_raw - len(cells) if windows is None else 0,
@@ -120,6 +124,7 @@ def _count(cells: Cells, n_raw: int, readings: Readings, rules: Rules, windows: 
         thresholds=rules.verdicts,
         windows=windows,
     )
+    return cells, called, count
 
 
 def _gather(readings: Readings, card: ModelCard) -> tuple[Cells, NDArray[np.bool_]]:

@@ -20,7 +20,7 @@ from smearscan.errors import ExitCode, SmearscanError
 from smearscan.ledger import Keep, Ledger
 from smearscan.percentages import percent
 from smearscan.reading import SlideSpec, slide_spec
-from smearscan.results import NOTICE, NotScanned, Scanned, SlideOutcome
+from smearscan.results import NOTICE, SCANNED, NotScanned, Scanned, SlideOutcome
 from smearscan.scan import Engines, Job, ScanRequest, failed_by_bug, scan_slides
 from smearscan.slides import FoundSlide, NotASlide, SlideRow, row_of
 from smearscan.stopping import StopWish, stop_wish
@@ -29,7 +29,6 @@ from smearscan.workers import usable_cores
 TYPICAL_MPP = 0.25  # where a detector is asked for its name and settings, and no slide is at hand
 # Settings that stand in a slide's record as what they come to: a model as its digest, not as the path to it.
 RESOLVED = {"detector", "classifier", "threshold", "confidence", "nms_iou", "window_size", "window_step", "window_preset"}
-SCANNED = ("ok", "partial", "insufficient", "no_cells")
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ class _Night:
         reason = "The run broke off before this slide was done. The same command goes on with it."
         for spec in self.specs.values():
             if spec.key not in self.records:
-                self._note(spec.key, reports.slide_record(self._report(spec, NotScanned(spec.path, "stopped", reason))), {})
+                self._note(spec.key, self._record_of_unreached(spec, NotScanned(spec.path, "stopped", reason)), {})
 
     def _publish(self, spec: SlideSpec, outcome: SlideOutcome) -> Mapping[str, Any]:
         report = self._report(spec, outcome)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
 MAP_PX = 1600
+SCANNED = ("ok", "partial", "insufficient", "no_cells")  # statuses of a slide whose results hold; any other is tried again
 UNREADABLE = "unreadable"  # on a map, beside the gate's reasons
 CONTEXT_SIDES = 3  # the surroundings of a crop, which lies in their middle, are so many crops wide
 HEAT_MAP_NOTICE = "shows what moved the model's score, not pathology"

@@ -114,6 +114,11 @@ class Job:
         return self.outcome is None and self.is_read and len(self.scores) + len(self.lost) == self.planned
 
     @property
+    def how_far(self) -> str:
+        """What was done of it, for the sentence that says why it was given up."""
+        return f"{len(self.tiles)} of {self.planned} tiles were read" if self.survey else "it was not yet open"
+
+    @property
     def scored(self) -> int:
         """Crops scored so far."""
         return sum(len(each) for each in self.scores.values())
@@ -306,8 +311,7 @@ class _Batch:
             if job.outcome is not None:
                 self.leave_out_pictures(job, f"it took longer than --slide-timeout {limit:g} s")
             else:
-                done = f"{len(job.tiles)} of {job.planned} tiles were read" if job.survey else "it was not yet open"
-                reason = f"It took longer than --slide-timeout {limit:g} s ({done}). Give it more time, or look at the file."
+                reason = f"It took longer than --slide-timeout {limit:g} s ({job.how_far}). Give it more time, or look at the file."
                 self.give_up(job, self.outcome(job, "timed_out", reason))
 
     def leave_out_the_rest(self, why: str) -> None:
@@ -318,8 +322,7 @@ class _Batch:
                 if waited:
                     self.leave_out_pictures(job, f"they were not read when the run was to stop: {why}")
             elif job.with_workers if waited else job.todo and not job.with_workers:
-                part = f"{len(job.tiles)} of {job.planned} tiles were read" if job.survey else "it was not yet open"
-                self.give_up(job, self.outcome(job, "stopped", f"{why} ({part}). The same command goes on with it."))
+                self.give_up(job, self.outcome(job, "stopped", f"{why} ({job.how_far}). The same command goes on with it."))
         for spec in self.waiting:
             reason = f"{why} before this slide was begun. The same command goes on with it."
             self.watch.finished(spec, NotScanned(spec.path, "stopped", reason))

@@ -16,10 +16,9 @@ from smearscan.ledger.changes import differences
 from smearscan.ledger.disk import output_errors, read_json, remove_tree, sync_folder, sync_tree, to_json, write_durably
 from smearscan.ledger.folders import safe_path, slide_folders
 from smearscan.ledger.lock import ReportLock
-from smearscan.results import NOTICE
+from smearscan.results import NOTICE, SCANNED
 
 FORMAT = 1  # of the report folder; a record of another format is scanned again
-KEPT = {"ok", "partial", "insufficient", "no_cells"}  # every other status is tried again
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file browsers leave behind; no reason to refuse a folder
 
 Record: TypeAlias = Mapping[str, Any]
@@ -245,7 +244,7 @@ def _why_not(record: Record, input_digest: str, science: Mapping[str, object], r
     """Return why an earlier record does not hold any more, "" if it does."""
     if record.get("format") != FORMAT:
         return f"its record has format {record.get('format')} and not {FORMAT}"
-    if record.get("status") not in KEPT:
+    if record.get("status") not in SCANNED:
         return f"it was {record.get('status')} the last time"
     before = {"input": record.get("input_digest"), **record.get("science", {})}
     phrases = differences(before, {"input": input_digest, **science})
