@@ -7,33 +7,24 @@ step; the card's `mean` and `std` say it, and it happens on the device.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.base import ClassifierError
+from classifiers.framing import CellCrop, CentreCrop, CentreZoom, Crops, Resize, Step, compose
+from classifiers.named_steps import build_steps
+from classifiers.toning import Clahe, Grey, StainNormalise
 
-Crops: TypeAlias = NDArray[np.uint8]
-Step: TypeAlias = Callable[..., Crops]
-
-
-def resize(crops: Crops, *, px: int) -> Crops:
-    """Bring crops to `px` pixels a side: by area when they get smaller, cubic when larger."""
-    if crops.shape[1:3] == (px, px):
-        return crops
-    method = cv2.INTER_AREA if px < crops.shape[1] else cv2.INTER_CUBIC
-    resized = np.empty((len(crops), px, px, 3), np.uint8)
-    for crop, out in zip(crops, resized, strict=True):
-        cv2.resize(crop, (px, px), dst=out, interpolation=method)
-    return resized
-
-
-STEPS: dict[str, Step] = {
-    "resize": resize,
+STEPS: dict[str, type[Step]] = {
+    "resize": Resize,
+    "centre-crop": CentreCrop,
+    "centre-zoom": CentreZoom,
+    "cell-crop": CellCrop,
+    "grey": Grey,
+    "clahe": Clahe,
+    "stain-normalise": StainNormalise,
 }
 
 
@@ -41,23 +32,30 @@ class Preparation:
     """The steps of one card, in order; built once, so that an unknown step stops the run before any slide."""
 
     def __init__(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        self._steps = [self._find(step) for step in steps]
-
-    @staticmethod
-    def _find(description: Mapping[str, Any]) -> tuple[Step, dict[str, Any]]:
-        options = dict(description)
-        name = options.pop("step", None)
-        if name not in STEPS:
-            raise ClassifierError(
-                f"There is no preparation step named {name!r}, which the card asks for. Known: {', '.join(sorted(STEPS))}."
-            )
-        try:
-            inspect.signature(STEPS[name]).bind(None, **options)
-        except TypeError as error:
-            raise ClassifierError(f"The preparation step {name!r} cannot be done with {options}: {error}.") from error
-        return STEPS[name], options
+        self._steps = build_steps("preparation", STEPS, steps, "the card")
 
     def __call__(self, crops: Crops) -> Crops:
-        for step, options in self._steps:
-            crops = step(crops, **options)
+        for step in self._steps:
+            crops = step(crops)
         return crops
+
+    @property
+    def keeps_frame(self) -> bool:
+        """Whether the network sees the whole of every crop, so that a map of what it saw lies on the crop as it is."""
+        return all(step.keeps_frame for step in self._steps)
+
+    def places(self, crops: Crops) -> NDArray[np.float64]:
+        """Return for each crop the affine map, (n, 2, 3), from (x, y) in the prepared crop to (x, y) in the crop.
+
+        Whole numbers are the middles of pixels.
+        """
+        places = np.broadcast_to(np.eye(2, 3), (len(crops), 2, 3)).copy()
+        for step in self._steps:
+            for row, crop in enumerate(crops):
+                places[row] = compose(places[row], step.place(crop))
+            crops = step(crops)
+        return places
+
+    def prepared_px(self, crop_px: int) -> int:
+        """Return the side of what comes out of crops of `crop_px`; raises ClassifierError where a step cannot take them."""
+        return int(self(np.zeros((1, crop_px, crop_px, 3), np.uint8)).shape[1])
