@@ -7,5 +7,6 @@ samples = load("cells.csv", kind="csv")
 from __future__ import annotations
 
 from classifiers.datasets.base import DatasetError, Frame, Samples
+from classifiers.datasets.finding import KINDS, load
 
-__all__ = ["DatasetError", "Frame", "Samples"]
+__all__ = ["KINDS", "DatasetError", "Frame", "Samples", "load"]

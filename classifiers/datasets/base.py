@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -52,6 +53,7 @@ class Samples:
     mpp: float | None = None
     licence: str = ""
     citation: str = ""
+    groupings: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  # {"neutrophil line": {"NEU": ("PMO", ...)}}
 
     def __post_init__(self) -> None:
         n = len(self.files)
@@ -67,9 +69,9 @@ class Samples:
     def read(self, index: int) -> Picture:
         """Return one cell's picture as it was published: a cut-out back in its black frame, a box cut from its field."""
         path = self.root / self.files[index]
-        picture = read_picture(path)
         if self.boxes is not None:
-            return cut(picture, self.boxes[index])
+            return cut(_read_field(path), self.boxes[index]).copy()
+        picture = read_picture(path)
         if self.frame is not None:
             return self._framed(picture, index, path)
         return picture
@@ -133,6 +135,22 @@ def read_picture(path: Path) -> Picture:
     if picture is None:
         raise DatasetError(f"{path} is no picture that can be read. Repair or remove it; `smearscan data check` lists every such file.")
     return np.asarray(picture, np.uint8)
+
+
+def _read_field(path: Path) -> Picture:
+    """Return a picture that many boxes are cut from, one after the other: the last ones are kept."""
+    try:
+        state = path.stat()
+    except OSError:
+        return read_picture(path)  # which says what is wrong
+    return _kept_field(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4)
+def _kept_field(path: Path, mtime_ns: int, size: int) -> Picture:
+    picture = read_picture(path)
+    picture.flags.writeable = False
+    return picture
 
 
 def cut(picture: Picture, box: NDArray[np.int32]) -> Picture:

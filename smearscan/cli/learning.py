@@ -1,0 +1,91 @@
+"""What the verbs that learn and judge share: labelled cells from the command line, and the library's errors in the user's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from smearscan.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from classifiers.datasets import Samples
+    from classifiers.splits import Split
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turn errors of `classifiers` into those that end the program with a sentence and an exit code.
+
+    What the user gave makes no sense (a data set, a split, a recipe): ConfigError, exit 2. A network, weights or a model
+    folder cannot be had or does not fit: PluginError, exit 4. Anything else is a bug and keeps its traceback.
+    """
+    from classifiers.base import ClassifierError
+    from classifiers.datasets import DatasetError
+    from classifiers.recipes import RecipeError
+
+    try:
+        yield
+    except (DatasetError, RecipeError) as error:
+        raise ConfigError(str(error)) from error
+    except ClassifierError as error:
+        raise PluginError(str(error)) from error
+
+
+def data_options(command: Command) -> Command:
+    """Give a verb the options that say how labelled cells are read; hand them on to `load_samples`."""
+    kinds = "cnmc, all-idb1, all-idb2, munich, aria, folders or csv"
+    options = (
+        click.option("--kind", metavar="KIND", help=f"What DATA is: {kinds}. Default: found out from its files."),
+        click.option(
+            "--role", "roles", multiple=True, metavar="CLASS=ROLE", help="A class is a blast, other or excluded. May be repeated."
+        ),
+        click.option(
+            "--data-option",
+            "data_settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="A setting of this kind, as step_px=50. May be repeated.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_samples(data: Path, kind: str | None = None, roles: Sequence[str] = (), data_settings: Sequence[str] = ()) -> Samples:
+    """Return the labelled cells that DATA and the options of `data_options` name; call it inside `told_plainly`."""
+    from classifiers.datasets import load
+
+    settings: dict[str, Any] = dict(_pair(each, "--data-option", "step_px=50") for each in data_settings)
+    if roles:
+        settings["roles"] = dict(_pair(each, "--role", "lymphoblast=blast") for each in roles)
+    return load(data, kind, **settings)
+
+
+def _pair(text: str, option: str, example: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise ConfigError(f"{option} {text!r} must be written as {option} {example}.")
+    return key, value
+
+
+def choose_split(samples: Samples, name: str, shares: Sequence[float], seed: int, *, allow_leaks: bool) -> Split:
+    """Return the split that --split names, a kind or a CSV; refuses one that leaks. Call it inside `told_plainly`."""
+    from classifiers import splits
+    from classifiers.datasets import checking
+    from smearscan import console
+
+    if name in splits.KINDS and name != "given":
+        split = splits.split_samples(samples, name, shares, seed)
+    else:
+        split = splits.read_split(Path(name), samples)
+    if not allow_leaks:
+        with console.progress("looking for the same cell twice", len(samples)) as bar:
+            checking.refuse_leaks(samples, split, lambda done: bar.update(done, len(samples), {}))
+    return split
