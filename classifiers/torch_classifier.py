@@ -63,6 +63,10 @@ class TorchClassifier(Classifier):
         return cls(card, network, device, batch_size, precision)
 
     def predict(self, crops: NDArray[np.uint8]) -> Predictions:
+        return Predictions(self._probabilities(self.logits(crops)), self.card.classes)
+
+    def logits(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return what the network says of `crops` before temperature and activation, (n, outputs)."""
         self._check(crops)
         prepared = self._preparation(crops)
         outputs = 1 if self.card.activation == "sigmoid" else len(self.card.classes)
@@ -75,7 +79,7 @@ class TorchClassifier(Classifier):
         joined = np.concatenate([each.float().cpu().numpy().astype(np.float64) for each in logits] or [np.zeros((0, outputs))])
         if joined.shape[1] != outputs:
             raise ClassifierError(f"The network of {self.card.name!r} has {joined.shape[1]} outputs, its card needs {outputs}.")
-        return Predictions(self._probabilities(joined), self.card.classes)
+        return joined
 
     def prepare(self, crops: NDArray[np.uint8]) -> Tensor:
         """Return crops as the network is given them: prepared and normalised, (n, 3, height, width) on the first device."""

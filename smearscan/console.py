@@ -85,6 +85,7 @@ class Progress:
         self._started = time.monotonic()
         self._said = self._started
         self._live: Live | None = None
+        self._seconds_left: float | None = None
 
     def start(self) -> None:
         self._started = self._said = time.monotonic()
@@ -99,9 +100,12 @@ class Progress:
             self._live.stop()
             self._live = None
 
-    def update(self, done: float, total: float, details: Mapping[str, str]) -> None:
-        """Show `done` of `total`, and one line for each part in work: its name and what it is at."""
-        self.done, self.total, self._details = done, total, dict(details)
+    def update(self, done: float, total: float, details: Mapping[str, str], seconds_left: float | None = None) -> None:
+        """Show `done` of `total`, and one line for each part in work: its name and what it is at.
+
+        `seconds_left` is said by work that knows better than its share, as what goes on where an earlier call stopped.
+        """
+        self.done, self.total, self._details, self._seconds_left = done, total, dict(details), seconds_left
         if self._live is None and time.monotonic() - self._said >= PLAIN_EVERY_S:
             self._said = time.monotonic()
             say(f"{self.label}: {self._share():.0f} %{self._left()}" + "".join(f"; {name}: {text}" for name, text in details.items()))
@@ -123,6 +127,8 @@ class Progress:
         return 100 * self.done / self.total if self.total else 0.0
 
     def _left(self) -> str:
+        if self._seconds_left is not None:
+            return f", about {format_seconds(self._seconds_left)} left"
         passed = time.monotonic() - self._started
         if self.done <= 0 or passed < 1:
             return ""

@@ -75,17 +75,42 @@ def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     return key, value
 
 
-def choose_split(samples: Samples, name: str, shares: Sequence[float], seed: int, *, allow_leaks: bool) -> Split:
-    """Return the split that --split names, a kind or a CSV; refuses one that leaks. Call it inside `told_plainly`."""
+def choose_split(samples: Samples, name: str, shares: Sequence[float], seed: int, *, allow_leaks: bool) -> tuple[Samples, Split]:
+    """Return the split that --split names, a kind or a CSV, and the samples with the groups it keeps together.
+
+    A split by subject is made of groups that share no cell; a split that was given or published is refused where it leaks.
+    Call it inside `told_plainly`.
+    """
     from classifiers import splits
     from classifiers.datasets import checking
-    from smearscan import console
 
+    if name == "subject" and not allow_leaks:
+        samples = keep_lookalikes_together(samples)
     if name in splits.KINDS and name != "given":
         split = splits.split_samples(samples, name, shares, seed)
     else:
         split = splits.read_split(Path(name), samples)
-    if not allow_leaks:
-        with console.progress("looking for the same cell twice", len(samples)) as bar:
-            checking.refuse_leaks(samples, split, lambda done: bar.update(done, len(samples), {}))
-    return split
+    if not allow_leaks and split.kind not in {"subject", "random"}:
+        with _looking(samples) as show:
+            checking.refuse_leaks(samples, split, show)
+    return samples, split
+
+
+def keep_lookalikes_together(samples: Samples) -> Samples:
+    """Return the samples with one group for subjects that show the same cells, and say which those are."""
+    from classifiers.datasets import checking
+    from smearscan import console
+
+    with _looking(samples) as show:
+        report = checking.check(samples, show=show)
+    for join in report.joins:
+        console.say(f"{', '.join(join)} show the same cells, so they count as one subject.")
+    return checking.joined(samples, report)
+
+
+@contextmanager
+def _looking(samples: Samples) -> Iterator[Callable[[int], None]]:
+    from smearscan import console
+
+    with console.progress("looking for the same cell twice", len(samples)) as bar:
+        yield lambda done: bar.update(done, len(samples), {})

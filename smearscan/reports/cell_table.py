@@ -24,7 +24,7 @@ from smearscan.results import NOTICE, Scanned
 
 COLUMN: TypeAlias = NDArray[np.float64]
 PLACE = ("id", "left", "top", "right", "bottom", "x_um", "y_um", "diameter_um")
-PIXEL_DIGITS, SCORE_DIGITS, PLACE_UM_DIGITS, DIAMETER_UM_DIGITS = 1, 6, 3, 2
+PIXEL_DIGITS, SCORE_DIGITS, PLACE_UM_DIGITS, DIAMETER_UM_DIGITS, SHARE_DIGITS = 1, 6, 3, 2, 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class CellTable:
     flagged: NDArray[np.bool_]
     objectness: COLUMN
     overlay: tuple[str, ...]  # file in the slide's folder, "" where there is none
+    cam_in_cell: COLUMN  # (n,) share of the heat map's mass that lies in the cell; not a number where that is not known
     excluded: tuple[str, ...]  # why it is not counted, "" if it is
 
     def __len__(self) -> int:
@@ -67,6 +68,7 @@ class CellTable:
             flagged=outcome.flagged,
             objectness=_rounded(cells.objectness.astype(np.float64), SCORE_DIGITS),
             overlay=tuple(slide.overlays.get(each, "") for each in slide.cell_ids),
+            cam_in_cell=_rounded(_shares(outcome), SHARE_DIGITS),
             excluded=tuple(map(named.as_read, outcome.excluded)),
         )
 
@@ -98,7 +100,7 @@ class CellTable:
 def header(classes: Sequence[str]) -> list[str]:
     """Return the columns of cells.csv, for the classes of a card."""
     scores = [f"p_{spreadsheet.plain(name)}" for name in classes]
-    return [*PLACE, *scores, "called", "flagged", "objectness", "overlay", "excluded", NOTICE]
+    return [*PLACE, *scores, "called", "flagged", "objectness", "overlay", "cam_in_cell", "excluded", NOTICE]
 
 
 class _Names:
@@ -120,7 +122,7 @@ class _Columns:
         self.ids: list[str] = []
         self.texts: tuple[list[str], list[str], list[str]] = ([], [], [])  # called, overlay, excluded
         self.boxes, self.centres, self.diameters = array("d"), array("d"), array("d")
-        self.probabilities, self.objectness = array("d"), array("d")
+        self.probabilities, self.objectness, self.cam_in_cell = array("d"), array("d"), array("d")
         self.flagged = array("b")
         self.known: dict[str, str] = {}  # names recur: one object each
 
@@ -132,10 +134,11 @@ class _Columns:
         if row[7]:
             self.diameters.append(float(row[7]))
         self.probabilities.extend(map(float, row[len(PLACE) : end]))
-        for column, text in zip(self.texts, (row[end], row[end + 3], row[end + 4]), strict=True):
+        for column, text in zip(self.texts, (row[end], row[end + 3], row[end + 5]), strict=True):
             column.append(self.known.setdefault(text, text))
         self.flagged.append(row[end + 1] == "1")
         self.objectness.append(float(row[end + 2]))
+        self.cam_in_cell.append(float(row[end + 4] or "nan"))
 
     def finished(self, named: _Names) -> dict[str, Any]:
         n = len(self.ids)
@@ -152,8 +155,17 @@ class _Columns:
             "flagged": np.array(self.flagged, dtype=np.bool_),
             "objectness": np.array(self.objectness),
             "overlay": tuple(overlay),
+            "cam_in_cell": np.array(self.cam_in_cell),
             "excluded": tuple(map(named.as_read, excluded)),
         }
+
+
+def _shares(outcome: Scanned) -> COLUMN:
+    shares: COLUMN = np.full(len(outcome.cells), np.nan)
+    for picture in outcome.pictures:
+        if picture.cam_in_cell is not None:
+            shares[picture.row] = picture.cam_in_cell
+    return shares
 
 
 def _rounded(values: COLUMN, digits: int) -> COLUMN:

@@ -11,6 +11,7 @@
 | flagged | 1: called blast |
 | objectness | the detector's score |
 | overlay | the heat map's file in the same folder |
+| cam_in_cell | share of the heat map's mass inside the cell, which is the ellipse in its box; empty without a map, and for windows |
 | excluded | why it is not counted, empty if it is |
 
 The research-use notice is the name of a last, empty column: it is there in a table without rows, costs one byte a row
@@ -26,7 +27,7 @@ from pathlib import Path
 
 from smearscan.reports import spreadsheet
 from smearscan.reports.base import ReportWriter, SlideReport
-from smearscan.reports.cell_table import COLUMN, DIAMETER_UM_DIGITS, PLACE_UM_DIGITS, SCORE_DIGITS, CellTable, header
+from smearscan.reports.cell_table import COLUMN, DIAMETER_UM_DIGITS, PLACE_UM_DIGITS, SCORE_DIGITS, SHARE_DIGITS, CellTable, header
 from smearscan.results import Scanned
 
 
@@ -56,6 +57,7 @@ def _rows(cells: CellTable) -> Iterator[tuple[str, ...]]:
         ("1" if flagged else "0" for flagged in cells.flagged.tolist()),
         _decimals(cells.objectness, SCORE_DIGITS),
         cells.overlay,
+        ("" if text == "nan" else text for text in _decimals(cells.cam_in_cell, SHARE_DIGITS)),
         map(spreadsheet.plain, cells.excluded),
         nothing,
     ]

@@ -9,7 +9,7 @@ What QuPath's importer makes of a feature, and what therefore stands in it:
 | properties.objectType | "detection"; without it, or elsewhere, every cell would become an annotation and QuPath slow |
 | properties.name | the cell's id in cells.csv |
 | properties.classification | the class it was called, and the colour of its role as a triple: blast, other, excluded |
-| properties.measurements | numbers only: P(class) for each class, objectness and, with a scale, the diameter |
+| properties.measurements | numbers only: P(class) for each class, objectness and, where known, diameter and heat map's share in the cell |
 
 Coordinates are level-0 pixels from the corner of the slide's bounds (openslide.bounds-x and -y): QuPath shows nothing
 outside them and counts from there. The file is ASCII, for QuPath reads it in whatever encoding its machine prefers.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -117,8 +118,10 @@ def _measurements(cells: CellTable, rows: slice) -> Iterator[str]:
     if cells.diameters_um is not None:
         columns["Diameter µm"] = cells.diameters_um[rows]
     names = [_json(name) for name in columns]
-    for values in zip(*(column.tolist() for column in columns.values()), strict=True):
-        yield ",".join(f"{name}:{value!r}" for name, value in zip(names, values, strict=True))
+    shares = cells.cam_in_cell[rows].tolist()  # of the few cells that have a heat map
+    for share, values in zip(shares, zip(*(column.tolist() for column in columns.values()), strict=True), strict=True):
+        known = ",".join(f"{name}:{value!r}" for name, value in zip(names, values, strict=True))
+        yield known if math.isnan(share) else f'{known},"Heat map in cell":{share!r}'
 
 
 def _json(value: object) -> str:

@@ -43,10 +43,10 @@ class OverlayPictures(ReportWriter):
             for picture in slide.outcome.pictures:
                 cell = slide.cell_ids[picture.row]
                 sheet = draw_sheet(picture, _facts(slide, slide.outcome, picture))
-                written.append(encoders.submit(_write_png, folder / overlay_file(cell), sheet))
-                _write_png(folder / FOLDER / f"crop-{cell}.png", picture.crop)
+                written.append(encoders.submit(write_png, folder / overlay_file(cell), sheet))
+                write_png(folder / FOLDER / f"crop-{cell}.png", picture.crop)
                 if picture.heat_map is not None:
-                    _write_png(folder / FOLDER / f"heat-{cell}.png", heat(picture.crop, picture.heat_map))
+                    write_png(folder / FOLDER / f"heat-{cell}.png", heat(picture.crop, picture.heat_map))
             for each in written:
                 each.result()  # a full disk is met here
 
@@ -79,7 +79,7 @@ def _probability(value: float) -> str:
     return "> 0.999" if value > 0.9995 else "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
-def _write_png(path: Path, picture: Picture) -> None:
+def write_png(path: Path, picture: Picture) -> None:
     """Write a PNG without times or program names; through bytes, since OpenCV writes nothing and says nothing when a disk is full."""
     encoded, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), PNG_EFFORT)
     if not encoded:

@@ -10,7 +10,7 @@ import pytest
 
 from smearscan.errors import OutputError
 from smearscan.reports import CellsCsv, CellTable, SlideReport
-from smearscan.results import Scanned
+from smearscan.results import CellPicture, Scanned
 from smearscan.testing.classifiers import fake_card
 from smearscan.testing.reports import SLIDES, fake_failure, fake_scanned
 
@@ -44,6 +44,18 @@ def test_odd_numbers_come_back_to_the_last_bit(tmp_path: Path) -> None:
     shifted = replace(cells, boxes=cells.boxes + np.random.default_rng(2).normal(0, 9, cells.boxes.shape).astype(np.float32))
     slide = replace(slide, outcome=replace(slide.outcome, cells=shifted), overlays={})
     assert_same(read_back(slide, tmp_path), CellTable.from_scanned(slide))
+
+
+def test_the_few_cells_with_a_heat_map_keep_their_shares(tmp_path: Path) -> None:
+    slide = fake_scanned(cells=9)
+    assert isinstance(slide.outcome, Scanned)
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    shown = [(7, 0.8125), (2, None), (4, 0.0), (5, 1.0)]
+    pictures = tuple(CellPicture(row, pixels, pixels, (0, 0, 4, 4), cam_in_cell=share) for row, share in shown)
+    slide = replace(slide, outcome=replace(slide.outcome, pictures=pictures))
+    table = read_back(slide, tmp_path)
+    np.testing.assert_array_equal(table.cam_in_cell, [np.nan, np.nan, np.nan, np.nan, 0, 1, np.nan, 0.812, np.nan])
+    assert_same(table, CellTable.from_scanned(slide))
 
 
 def test_class_names_that_a_spreadsheet_would_run_come_back_as_they_are(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def scanned(slide: SlideReport) -> Scanned:
 def test_the_columns_stand_in_their_order(tmp_path: Path) -> None:
     CellsCsv().write(fake_scanned(cells=0), tmp_path)
     assert (tmp_path / "cells.csv").read_text() == (
-        "id,left,top,right,bottom,x_um,y_um,diameter_um,p_blast,p_other,p_smudge,called,flagged,objectness,overlay,excluded,"
+        "id,left,top,right,bottom,x_um,y_um,diameter_um,p_blast,p_other,p_smudge,called,flagged,objectness,overlay,cam_in_cell,excluded,"
         + NOTICE
         + "\n"
     )
@@ -52,6 +52,7 @@ def test_a_row_is_a_cell(tmp_path: Path) -> None:
         assert row["excluded"] == outcome.excluded[index]
         assert row["flagged"] == str(int(outcome.flagged[index]))
         assert row["overlay"] == slide.overlays.get(row["id"], "")
+        assert row["cam_in_cell"] == "", "there is no heat map"
     assert {row["flagged"] for row in rows} == {"0", "1"}, "the slide holds both, so that the column is tested"
     assert sum(bool(row["overlay"]) for row in rows) == 3
 

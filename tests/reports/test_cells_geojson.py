@@ -249,5 +249,6 @@ def many_cells(n: int) -> CellTable:
         flagged=np.arange(n) % 2 == 0,
         objectness=np.round(rng.random(n), 6),
         overlay=("",) * n,
+        cam_in_cell=np.where(np.arange(n) % 1000, np.nan, 0.75),
         excluded=("",) * n,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from smearscan.percentages import percent
 from smearscan.reports.cell_table import CellTable
 from smearscan.reports.pages import figures
 from smearscan.reports.pages.choosing import GALLERY_CELLS, near_misses, rank
@@ -39,6 +41,7 @@ class Tile:
     place: str
     crop: str  # files, "" where there is none
     heat_map: str
+    in_cell: str  # "83 %" of the heat map lies in the cell, "" where that is not known
 
 
 def slide_page(record: Mapping[str, Any], cells: CellTable | None, files: PageFiles) -> str:
@@ -74,6 +77,7 @@ def slide_page(record: Mapping[str, Any], cells: CellTable | None, files: PageFi
         counted_others=int(others.sum()),
         pictures=any(tile.crop for tile in gallery),
         heat_maps=any(tile.heat_map or files.overlay(tile.id) for tile in gallery),
+        measured=any(tile.in_cell for tile in gallery),
         histogram=figures.histogram(scores[counted], cells.flagged[counted]),
         settings=_settings(record),
         root=figures.root_percent,
@@ -89,7 +93,9 @@ def _tile(number: int, row: int, cells: CellTable, scores: NDArray[np.float64], 
     else:
         left, top, right, bottom = cells.boxes[row].tolist()
         place = f"{(left + right) / 2:,.0f}, {(top + bottom) / 2:,.0f} px"
-    return Tile(number, cell_id, row, float(scores[row]), place, files.crop(cell_id), files.heat_map(cell_id))
+    share = float(cells.cam_in_cell[row])
+    in_cell = "" if math.isnan(share) else f"{percent(share)} %"
+    return Tile(number, cell_id, row, float(scores[row]), place, files.crop(cell_id), files.heat_map(cell_id), in_cell)
 
 
 def _data(
@@ -123,6 +129,7 @@ def _data(
         "scores": [np.rint(cells.probabilities[tile.row] * 1000).astype(int).tolist() for tile in gallery],
         "crops": [int(bool(tile.crop)) for tile in gallery],
         "overlays": [files.overlay(tile.id) for tile in gallery],
+        "in_cell": [tile.in_cell for tile in gallery],
     }
 
 

@@ -23,13 +23,13 @@ from smearscan.results import HEAT_MAP_NOTICE, NOTICE
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render(template: str, script: str, data: object, **names: Any) -> str:
-    """Return the page that `template` makes; `data` is handed to `script` as JSON."""
+def render(template: str, script: str, data: object, *, more_style: str | None = None, **names: Any) -> str:
+    """Return the page that `template` makes; `data` is handed to `script` as JSON. `more_style` is what only this page needs."""
     code = _source(script)
     page = _environment().get_template(template)
     return page.render(
         **names,
-        style=_source("style.css"),
+        style=_source("style.css") + (_source(more_style) if more_style else ""),
         script=code,
         script_digest=_digest(code),
         data=htmlsafe_json_dumps(data, dumps=_dumps),

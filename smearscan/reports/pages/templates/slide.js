@@ -242,6 +242,7 @@
       fact("Row", `line ${row} of `, link),
     ];
     if (n >= 0) {
+      if (data.in_cell[n]) rows.push(fact("Heat map", `${data.in_cell[n]} of it lies in the cell`));
       data.classes.forEach((each, index) => rows.push(fact(`P(${each.name})`, meter(data.scores[n][index], each.role), ` ${thousandths(data.scores[n][index])}`)));
     }
     return rows;

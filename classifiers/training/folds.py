@@ -1,0 +1,162 @@
+"""Cross-validation: every subject is tested once, by a network that never saw it; then one network of all of them.
+
+Each fold is a training of its own with its own test, validation and calibration subjects, kept in `folds/1` and so on; a fold
+that is done is not done again. The model itself trains on all subjects but those that stop and calibrate it, which are the
+first fold's: it stops by itself, as every fold did, rather than after the folds' median number of epochs, since it has more
+cells an epoch. What its card says of accuracy and subjects are the folds' predictions, each at its own fold's threshold.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.base import ClassifierError
+from classifiers.card import ModelCard
+from classifiers.datasets import Samples
+from classifiers.folder import CARD_FILE, read_card
+from classifiers.recipes import Recipe
+from classifiers.splits import PARTS, Split, cross_splits
+from classifiers.training import cards
+from classifiers.training.cards import Judged
+from classifiers.training.model import choose_precision, train
+from classifiers.training.order import class_order, differing, half_name, identify
+from classifiers.training.processes import choose_devices
+from classifiers.training.progress import Progress, Show
+from classifiers.training.results import CACHE, TRAINING
+
+FOLDS = "folds"
+OUT_OF_FOLD = "out_of_fold.csv"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the folds' networks say of the cells that they never saw."""
+
+    judged: Judged  # every cell of the set, each at the threshold of its fold
+    fold: NDArray[np.intp]  # of each cell, from 1
+    cards: tuple[ModelCard, ...]
+
+
+def cross_validate(samples: Samples, recipe: Recipe, out: Path, folds: int, *, seed: int = 0, **options: Any) -> ModelCard:
+    """Train and test `folds` networks, then the model of all subjects, and write the model folder `out`.
+
+    `options` are those of `train` except `split` and `amend`. The same call goes on where an earlier one ended.
+    """
+    overwrite = bool(options.pop("overwrite", False))
+    splits = cross_splits(samples, folds, seed)
+    if overwrite:
+        shutil.rmtree(out / FOLDS, ignore_errors=True)
+    elif (out / CARD_FILE).exists():
+        raise ClassifierError(f"{out} holds a finished model. Give another folder, or start anew with overwrite (--overwrite).")
+    own_cache = options.get("cache") is None
+    if own_cache:
+        options["cache"] = out / FOLDS / CACHE
+    show: Show | None = options.pop("show", None)
+    tested = _test(samples, recipe, out / FOLDS, splits, seed=seed, show=show, **options)
+    final = whole(splits[0], folds)
+
+    def amend(card: ModelCard) -> ModelCard:
+        cards.write_predictions(out / TRAINING / OUT_OF_FOLD, card, tested.judged, [f"fold {number}" for number in tested.fold])
+        return amended(card, tested)
+
+    card = train(
+        samples,
+        recipe,
+        out,
+        split=final,
+        seed=seed,
+        amend=amend,
+        overwrite=overwrite,
+        show=_labelled(show, "model of all subjects"),
+        **options,
+    )
+    if own_cache:
+        shutil.rmtree(out / FOLDS / CACHE, ignore_errors=True)
+    return card
+
+
+def whole(split: Split, folds: int) -> Split:
+    """Return a split whose test cells are trained on as well: they are tested elsewhere."""
+    parts = np.where(split.parts == PARTS.index("test"), PARTS.index("train"), split.parts).astype(np.int8)
+    return Split(split.kind, parts, leaky=False, note=f"every subject tested once in {folds}-fold cross-validation")
+
+
+def _test(
+    samples: Samples, recipe: Recipe, folder: Path, splits: Sequence[Split], *, seed: int, show: Show | None, **options: Any
+) -> Tested:
+    found: list[ModelCard] = []
+    predicted: list[NDArray[np.float64]] = []
+    for number, split in enumerate(splits, start=1):
+        place = folder / str(number)
+        card = _finished(place, samples, recipe, split, seed=seed, **options)
+        if card is None:
+            label = f"fold {number} of {len(splits)}"
+            card = train(samples, recipe, place, split=split, seed=seed, show=_labelled(show, label), **options)
+        found.append(card)
+        rows, probabilities = cards.read_predictions(place / TRAINING / "predictions.csv", card.classes)
+        predicted.append(probabilities[np.isin(rows, split.rows("test"))])
+    order = np.argsort(np.concatenate([split.rows("test") for split in splits]))  # every cell is tested once
+    called = np.concatenate([cards.call_blasts(card, each) for card, each in zip(found, predicted, strict=True)])[order]
+    fold = np.repeat(np.arange(1, len(splits) + 1), [len(each) for each in predicted])[order]
+    _, labels = class_order(samples, found[0].activation)
+    judged = Judged(samples, labels, np.arange(len(samples)), np.concatenate(predicted)[order], called)
+    return Tested(judged, fold, tuple(found))
+
+
+def _finished(
+    place: Path,
+    samples: Samples,
+    recipe: Recipe,
+    split: Split,
+    *,
+    seed: int,
+    device: str = "auto",
+    precision: str = "auto",
+    weights: str | Path | None = None,
+    **_: Any,
+) -> ModelCard | None:
+    """Return the card of a fold that an earlier call finished; refuses one of another training."""
+    if not (place / CARD_FILE).is_file():
+        return None
+    card = read_card(place)
+    targets = choose_devices(device)
+    half = choose_precision(precision, targets[0])
+    now = identify(samples, recipe, split, seed=seed, weights=weights, precision=half_name(half), devices=len(targets))
+    if changed := differing(card.extra.get("identity", {}), now):
+        raise ClassifierError(
+            f"{place} holds a fold whose {' and '.join(changed)} was not the same. "
+            "Give another folder, or start anew with overwrite (--overwrite)."
+        )
+    return card
+
+
+def amended(card: ModelCard, tested: Tested) -> ModelCard:
+    """Return the card of the model of all subjects with what the folds say of it."""
+    pooled = {"on": "cross-validation", "folds": len(tested.cards), **cards.measure(card, tested.judged)}
+    each = [
+        {
+            **{name: fold.extra["test"][name] for name in ("cells", "groups", "accuracy", "balanced_accuracy", "auc")},
+            "threshold": fold.threshold,
+            "temperature": fold.temperature,
+            "stages": fold.extra["training"]["stages"],
+        }
+        for fold in tested.cards
+    ]
+    return replace(card, subjects=cards.count_subjects(card, tested.judged), extra={**card.extra, "test": pooled, "folds": each})
+
+
+def _labelled(show: Show | None, label: str) -> Show | None:
+    if show is None:
+        return None
+
+    def told(progress: Progress) -> None:
+        show(replace(progress, label=label))
+
+    return told

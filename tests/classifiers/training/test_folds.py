@@ -1,0 +1,90 @@
+"""Every subject is tested once, by a network that never saw it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifiers.base import ClassifierError
+from classifiers.card import ModelCard
+from classifiers.datasets import Samples
+from classifiers.recipes import Recipe
+from classifiers.splits import read_split
+from classifiers.training import TrainingStopped, cross_validate, folds
+from classifiers.training.model import train
+
+SMALL = {"device": "cpu", "threads": 1}
+
+
+@pytest.fixture
+def quick(recipe: Recipe) -> Recipe:
+    return recipe.changed({"stages": [{"optimiser": "adam", "learning_rate": 1e-2, "batch_size": 16, "epochs": 2}]})
+
+
+def test_folds_go_on_after_a_stop_and_the_card_rests_on_all_of_them(
+    drawn_cells: Samples, quick: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def counted(*arguments: object, **options: object) -> ModelCard:
+        done.append(Path(str(arguments[2])).name)
+        return train(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folds, "train", counted)
+    labels: set[str] = set()
+    with pytest.raises(TrainingStopped):
+        cross_validate(
+            drawn_cells,
+            quick,
+            out,
+            2,
+            show=lambda told: labels.add(told.label),
+            stop=(out / "folds" / "1" / "card.json").exists,
+            **SMALL,
+        )
+    assert labels == {"fold 1 of 2"}
+    first = (out / "folds" / "1" / "card.json").stat().st_mtime_ns
+    card = cross_validate(drawn_cells, quick, out, 2, **SMALL)
+    assert done == ["1", "2", "2", "model"], "what is done is not done again"
+    assert (out / "folds" / "1" / "card.json").stat().st_mtime_ns == first
+    assert not (out / "folds" / "cache").exists()
+
+    assert card == ModelCard.load(out / "card.json")
+    assert {each.subject for each in card.subjects} == set(drawn_cells.groups)
+    assert all(each.cells == 6 for each in card.subjects)
+    assert card.extra["test"]["on"] == "cross-validation"
+    assert (card.extra["test"]["cells"], card.extra["test"]["folds"], len(card.extra["folds"])) == (120, 2, 2)
+    assert "120 cross-validation cells of 20 subjects" in card.summary
+    final = read_split(out / "training" / "split.csv", drawn_cells)
+    assert not len(final.rows("test")), "the model has seen them all but those that stop and calibrate it"
+
+    with (out / "training" / "out_of_fold.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [int(line["row"]) for line in lines] == list(range(120))
+    called = 0
+    for number in (1, 2):
+        place = out / "folds" / str(number)
+        fold, split = ModelCard.load(place / "card.json"), read_split(place / "training" / "split.csv", drawn_cells)
+        mine = [int(line["row"]) for line in lines if line["part"] == f"fold {number}"]
+        assert mine == split.rows("test").tolist()
+        called += sum(float(lines[row]["p_blast"]) >= fold.threshold for row in mine)
+    assert sum(each.called_blast for each in card.subjects) == called
+
+
+def test_folds_of_another_training_are_refused(drawn_cells: Samples, quick: Recipe, out: Path) -> None:
+    with pytest.raises(TrainingStopped):
+        cross_validate(drawn_cells, quick, out, 2, stop=(out / "folds" / "1" / "card.json").exists, **SMALL)
+    relabelled = replace(drawn_cells, labels=np.roll(drawn_cells.labels, 6))
+    with pytest.raises(ClassifierError, match=r"holds a fold whose data.*--overwrite"):
+        cross_validate(relabelled, quick, out, 2, **SMALL)
+
+
+def test_a_finished_model_is_left_alone(drawn_cells: Samples, quick: Recipe, out: Path) -> None:
+    out.mkdir()
+    (out / "card.json").write_text("mine")
+    with pytest.raises(ClassifierError, match="holds a finished model"):
+        cross_validate(drawn_cells, quick, out, 2, **SMALL)
