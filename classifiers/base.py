@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +52,14 @@ class Classifier(ABC):
 class Explainer(ABC):
     """Says for each crop where a classifier looked."""
 
+    signed: ClassVar[bool] = False  # whether its maps also show what spoke against the class
+
     @abstractmethod
-    def explain(self, crops: NDArray[np.uint8], class_name: str) -> NDArray[np.float32]:
+    def explain(self, crops: NDArray[np.uint8], class_name: str, show: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Return (n, height, width) maps of what spoke for `class_name` in `crops`, (n, crop_px, crop_px, 3) RGB.
 
         Each map lies in [0, 1] and is relative to itself: its greatest place is 1, so two maps say nothing of which cell
-        has the higher score. A map in which nothing speaks for the class is zero everywhere. A map does not depend on the
-        crops beside it.
+        has the higher score. Those of a signed method lie in [-1, 1], what spoke against the class being below zero, and
+        their greatest absolute value is 1. A map in which nothing speaks is zero everywhere. A map does not depend on the
+        crops beside it. `show` is told, as time goes on, how many crops are done.
         """

@@ -36,7 +36,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
 }
 EXPLAINER = "classifiers.explain:build_explainer"  # what makes heat maps, by name
 EXPLAINER_NAMES = "classifiers.explain:names"
-MODEL_FOLDER = "classifiers.torch_classifier:TorchClassifier.load"  # what opens a classifier given by its folder
+MODEL_FOLDER = "classifiers.opening:open_model"  # what opens a classifier given by its folder
 
 
 def names(group: str) -> list[str]:

@@ -99,7 +99,10 @@ class Samples:
         )
 
     def digest(self) -> str:
-        """Return a sha256 of every row and of every file's bytes: two sets of the same digest train the same model."""
+        """Return a sha256 of every row and of every file's bytes: two sets of the same digest hold the same labelled pictures.
+
+        Which subjects belong together is left out: that is what a split says.
+        """
         whole = hashlib.sha256(repr((self.classes, None if self.frame is None else self.frame.px)).encode())
         of_file: dict[str, bytes] = {}
         for row, file in enumerate(self.files):
@@ -107,7 +110,7 @@ class Samples:
                 of_file[file] = hashlib.sha256(read_bytes(self.root / file)).digest()
             place = () if self.frame is None else (int(self.frame.lefts[row]), int(self.frame.tops[row]))
             box = () if self.boxes is None else tuple(int(each) for each in self.boxes[row])
-            whole.update(repr((file, int(self.labels[row]), self.groups[row], place, box)).encode() + of_file[file])
+            whole.update(repr((file, int(self.labels[row]), place, box)).encode() + of_file[file])
         return whole.hexdigest()
 
     def _framed(self, picture: Picture, index: int, path: Path) -> Picture:

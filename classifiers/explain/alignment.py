@@ -35,8 +35,17 @@ class Alignment:
         """Return what stretching a map over the input takes for granted."""
         return cls((side / features - 1) / 2, side / features)
 
-    def lay(self, stretched: NDArray[np.float32], features: int, out: NDArray[np.float32]) -> None:
-        """Lay a map, which was stretched over the network's input, where it belongs on a crop of the size of `out`."""
+    def lay(
+        self, stretched: NDArray[np.float32], features: int, out: NDArray[np.float32], place: NDArray[np.float64] | None = None
+    ) -> None:
+        """Lay a map, which was stretched over the network's input, where it belongs on a crop of the size of `out`.
+
+        `place` is the affine map, (2, 3), from the input's pixels to the crop's; without one the input is the whole crop. Where
+        the network saw nothing of the crop, `out` becomes zero.
+        """
+        if place is not None:
+            self._lay_at(place, stretched, features, out)
+            return
         side = stretched.shape[0]
         ratio = side / features
         crop_to_input = side / out.shape[0]
@@ -46,6 +55,18 @@ class Alignment:
         matrix = np.array([[factor, 0, shift], [0, factor, shift]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cv2.warpAffine(stretched, matrix, out.shape[::-1], dst=out, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def _lay_at(self, place: NDArray[np.float64], stretched: NDArray[np.float32], features: int, out: NDArray[np.float32]) -> None:
+        side = stretched.shape[0]
+        ratio = side / features
+        to_input = np.linalg.inv(np.vstack([place, [0, 0, 1]]))[:2]
+        matrix = to_input / self.step * ratio
+        matrix[:, 2] = ((to_input[:, 2] - self.start) / self.step + 0.5) * ratio - 0.5
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        cv2.warpAffine(stretched, matrix, out.shape[::-1], dst=out, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        down, across = np.indices(out.shape, np.float64)
+        x, y = (row[0] * across + row[1] * down + row[2] for row in to_input)
+        out[(np.minimum(x, y) < -0.5) | (np.maximum(x, y) > side - 0.5)] = 0
 
 
 def find_alignment(network: nn.Module, layer: str, side: int) -> tuple[Alignment, int]:

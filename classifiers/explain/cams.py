@@ -1,18 +1,16 @@
 """Class activation maps through pytorch-grad-cam, many crops in one backward pass.
 
-What is explained is a logit, before softmax, sigmoid and temperature. A network with one output has one logit, that of
-the positive class; the negative class is explained by minus that logit. (The library's `ClassifierOutputTarget(0)` would
-show the positive class whichever was meant.)
+What is explained is the logit that `access.find_target` finds, of whatever class is asked for.
 
-A card's preparation must keep the crop's frame, as `resize` does: the map of what the network saw is laid on the crop as it is.
+A map is one of what the network saw. Where a card's preparation shows it only a part of the crop, as one that cuts out the cell,
+the map is laid back on that part, and what was left away, which moved nothing, is zero.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,24 +20,13 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 
 from classifiers.base import Classifier, ClassifierError, Explainer
-from classifiers.card import ModelCard
+from classifiers.explain.access import Target, copy_network, find_target, gradients, require_network
 from classifiers.explain.alignment import find_alignment
 from classifiers.explain.layers import check_layer, find_layer
+from classifiers.preprocess import Preparation
 
 ROWS = 16  # crops in one pass; always as many, the last ones filled up, so that a map's bits do not depend on how many are asked for
 MASKED_ROWS = 32  # crops in one pass of Score-CAM, which tries every channel of the layer as a mask
-
-Target = Callable[[Tensor], Tensor]  # from one crop's outputs to the logit that is explained
-
-
-@runtime_checkable
-class Explainable(Protocol):
-    """A classifier that lets its network be looked into."""
-
-    card: ModelCard
-    network: nn.Module  # in its own layers, not folded; called on what `prepare` returns it gives the logits
-
-    def prepare(self, crops: NDArray[np.uint8]) -> Tensor: ...
 
 
 class PlainScoreCam(ScoreCAM):  # type: ignore[misc]  # the library has no types
@@ -90,65 +77,42 @@ METHODS: Mapping[str, type[BaseCAM]] = {
 
 
 class CamExplainer(Explainer):
-    """Class activation maps at the layer that the classifier's card names."""
+    """Class activation maps at one layer: the one that is given, or else the one that the classifier's card names."""
 
-    def __init__(self, method: str, classifier: Classifier) -> None:
-        if not isinstance(classifier, Explainable):
-            raise ClassifierError(
-                f"{classifier.card.name!r} has no network to look into, which {method} needs. Take a model folder, or no heat maps."
-            )
+    def __init__(self, method: str, classifier: Classifier, layer: str | None = None) -> None:
         self.method = method
-        self._classifier = classifier
-        px = classifier.card.crop_px
-        with _gradients():
-            prepared = classifier.prepare(np.zeros((1, px, px, 3), np.uint8))
-            network = copy.deepcopy(classifier.network).eval().requires_grad_(False)
-            self._network = network.to(memory_format=torch.channels_last).to(prepared.device)
-            self.layer, self._module = find_layer(self._network, classifier.card.cam_layer)
+        self._classifier = require_network(classifier, method)
+        self._preparation = Preparation(classifier.card.preparation)
+        with gradients():
+            self._network, prepared = copy_network(self._classifier)
+            self.layer, self._module = find_layer(self._network, layer or classifier.card.cam_layer)
             check_layer(self._network, (self.layer, self._module), prepared)
             self._alignment, self._features = find_alignment(self._network, self.layer, prepared.shape[-1])
 
-    def explain(self, crops: NDArray[np.uint8], class_name: str) -> NDArray[np.float32]:
-        target = self._target(class_name)
+    def explain(self, crops: NDArray[np.uint8], class_name: str, show: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        target = find_target(self._classifier.card, class_name)
         rows = 1 if METHODS[self.method] is PlainScoreCam else ROWS
         maps = np.zeros(crops.shape[:3], np.float32)
         for start in range(0, len(crops), rows):
             some = crops[start : start + rows]
             filled = np.zeros((rows, *crops.shape[1:]), np.uint8)
             filled[: len(some)] = some
-            for made, out in zip(self._pass(filled, target), maps[start : start + rows], strict=False):  # those of the filling are dropped
-                self._alignment.lay(made, self._features, out)
+            places = [None] * len(some) if self._preparation.keeps_frame else self._preparation.places(some)
+            # zip drops the maps of the filling.
+            for made, out, place in zip(self._pass(filled, target), maps[start : start + rows], places, strict=False):
+                self._alignment.lay(made, self._features, out, place)
+            if show is not None:
+                show(start + len(some))
         highest = maps.max((1, 2), keepdims=True, initial=0)
         np.divide(maps, highest, out=maps, where=highest > 0)
         if not np.isfinite(maps).all():
             raise ClassifierError(f"{self.method} of {self._classifier.card.name!r} is no number: the network's weights are broken.")
         return maps
 
-    def _target(self, class_name: str) -> Target:
-        card = self._classifier.card
-        if class_name not in card.classes:
-            raise ClassifierError(f"{card.name!r} has no class {class_name!r} to explain. Its classes are {', '.join(card.classes)}.")
-        column = card.classes.index(class_name)
-        if card.activation == "sigmoid":
-            sign = 1 if column == 1 else -1
-            return lambda outputs: sign * outputs[0]
-        return lambda outputs: outputs[column]
-
     def _pass(self, crops: NDArray[np.uint8], target: Target) -> NDArray[np.float32]:
-        with _gradients(), _attached(METHODS[self.method], self._network, self._module) as cam:
+        with gradients(), _attached(METHODS[self.method], self._network, self._module) as cam:
             maps: NDArray[np.float32] = cam(self._classifier.prepare(crops), [target] * len(crops))
         return maps
-
-
-@contextlib.contextmanager
-def _gradients() -> Iterator[None]:
-    """Let gradients be computed, whatever the caller switched off, and by the same arithmetic as the classifier's in fp32."""
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-    ):
-        yield
 
 
 @contextlib.contextmanager

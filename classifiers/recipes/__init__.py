@@ -11,13 +11,14 @@ from __future__ import annotations
 import copy
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self
 
-from classifiers.base import ClassifierError
 from classifiers.card import Activation
+from classifiers.recipes.strict import RecipeError, build
 
 SplitKind = Literal["random", "subject"]
 Normalise = Literal["training set", "imagenet", "unit"]
@@ -27,9 +28,21 @@ Schedule = Literal["constant", "cosine"]
 Combination = Literal["average", "genetic", "optuna"]
 SUFFIX = ".toml"
 
-
-class RecipeError(ClassifierError):
-    """A recipe does not say what it must, or says what cannot be done."""
+__all__ = [
+    "DataPlan",
+    "EnsemblePlan",
+    "InputPlan",
+    "NetworkPlan",
+    "Published",
+    "Recipe",
+    "RecipeError",
+    "SplitKind",
+    "Stage",
+    "TuningPlan",
+    "load",
+    "names",
+    "read_text",
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,10 @@ class Published:
     on: str  # "C-NMC 2019, validation cells"
     also: Mapping[str, float] = field(default_factory=dict)  # the row's other numbers
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.value <= 1:
+            raise RecipeError(f"[published] value must be a share from 0 to 1, not {self.value}.")
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,10 @@ class InputPlan:
     crop_px: int  # pictures are brought to this size before any step
     normalise: Normalise = "training set"  # mean and deviation of: the training cells, ImageNet, or none but [0, 1]
     preparation: tuple[Mapping[str, Any], ...] = ()  # steps of classifiers.preprocess, in the card
+
+    def __post_init__(self) -> None:
+        if self.crop_px < 8:
+            raise RecipeError(f"[input] crop_px must be 8 or more, not {self.crop_px}.")
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,15 @@ class Stage:
                 f"A stage needs learning_rate > 0, batch_size >= 1 and epochs >= 1, "
                 f"not {self.learning_rate}, {self.batch_size}, {self.epochs}."
             )
+        if self.patience is not None and self.patience < 1:
+            raise RecipeError(f"A stage's patience must be 1 epoch or more, not {self.patience}. Leave it out to train all epochs.")
+        if not (0 <= self.momentum < 1 and 0 <= self.label_smoothing < 1 and self.weight_decay >= 0 and self.mixup >= 0):
+            raise RecipeError(
+                f"A stage needs momentum and label_smoothing from 0 to below 1, weight_decay and mixup from 0 on, "
+                f"not {self.momentum}, {self.label_smoothing}, {self.weight_decay}, {self.mixup}."
+            )
+        if self.unfreeze_from is not None and not self.frozen:
+            raise RecipeError(f"A stage that unfreezes from {self.unfreeze_from!r} needs frozen = true: without it everything learns.")
 
 
 @dataclass(frozen=True)
@@ -111,6 +141,10 @@ class TuningPlan:
     sampler: Literal["random", "tpe"] = "random"
     metric: str = "accuracy"  # of the validation cells
 
+    def __post_init__(self) -> None:
+        if self.trials < 1 or not self.space:
+            raise RecipeError(f"[tuning] needs a number of trials and a space to try, not {self.trials} and {dict(self.space)}.")
+
 
 @dataclass(frozen=True)
 class EnsemblePlan:
@@ -119,6 +153,10 @@ class EnsemblePlan:
     members: tuple[str, ...]
     method: Combination
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.members) < 2:
+            raise RecipeError(f"[ensemble] needs two members or more, not {list(self.members)}.")
 
 
 @dataclass(frozen=True)
@@ -141,9 +179,9 @@ class Recipe:
     ensemble: EnsemblePlan | None = None
 
     def __post_init__(self) -> None:
-        single = self.input is not None and self.network is not None and bool(self.stages)
-        if single == (self.ensemble is not None):
-            raise RecipeError(f"Recipe {self.name!r} needs either [input], [network] and [[stages]], or [ensemble].")
+        parts = (self.input is not None, self.network is not None, bool(self.stages))
+        if any(parts) if self.ensemble is not None else not all(parts):
+            raise RecipeError("A recipe needs either [input], [network] and [[stages]], or [ensemble].")
 
     @classmethod
     def from_mapping(cls, name: str, values: Mapping[str, Any]) -> Self:
@@ -151,12 +189,14 @@ class Recipe:
         given = dict(values)
         tables: dict[str, Any] = {}
         try:
+            if wrong := {"name", "values"} & set(given):
+                raise RecipeError(f"it cannot hold {min(wrong)!r}: its name is its file's.")
             for key, kind in _TABLES.items():
                 if key in given:
-                    tables[key] = _build(kind, given.pop(key), f"[{key}]")
-            tables["stages"] = tuple(_build(Stage, each, "[[stages]]") for each in given.pop("stages", ()))
-            tables["augmentation"] = tuple(given.pop("augmentation", ()))
-            return _build(cls, {"name": name, "values": copy.deepcopy(dict(values)), **given, **tables}, "the recipe")
+                    tables[key] = build(kind, given.pop(key), f"[{key}]")
+            tables["stages"] = tuple(build(Stage, each, "[[stages]]") for each in _list(given, "stages"))
+            tables["augmentation"] = tuple(_list(given, "augmentation"))
+            return build(cls, {"name": name, "values": copy.deepcopy(dict(values)), **given, **tables}, "the recipe")
         except RecipeError as error:
             raise RecipeError(f"Recipe {name!r}: {error}") from error
 
@@ -170,8 +210,10 @@ class Recipe:
                 place = _below(place, part, key, self.name)
             if isinstance(place, list):
                 place[_number(last, place, key, self.name)] = value
-            else:
+            elif isinstance(place, dict):
                 place[last] = value
+            else:
+                raise RecipeError(f"Recipe {self.name!r} has nothing at {key!r}.")
         return self.from_mapping(self.name, values)
 
 
@@ -183,37 +225,13 @@ _TABLES: dict[str, type[Any]] = {
     "tuning": TuningPlan,
     "ensemble": EnsemblePlan,
 }
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "split": get_args(SplitKind),
-    "normalise": get_args(Normalise),
-    "optimiser": get_args(Optimiser),
-    "monitor": get_args(Monitor),
-    "schedule": get_args(Schedule),
-    "class_weights": ("none", "balanced"),
-    "activation": get_args(Activation),
-    "method": get_args(Combination),
-    "sampler": ("random", "tpe"),
-}
-T = TypeVar("T")
 
 
-def _build(kind: type[T], given: Any, where: str) -> T:
-    if not isinstance(given, Mapping):
-        raise RecipeError(f"{where} must be a table, not {given!r}.")
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # only dataclasses are given
-    if unknown := sorted(set(given) - set(known)):
-        raise RecipeError(f"{where} has no key {unknown[0]!r}. Known: {', '.join(sorted(known))}.")
-    needed = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
-    if missing := [name for name in needed if name not in given]:
-        raise RecipeError(f"{where} lacks {missing[0]!r}.")
-    for name, value in given.items():
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise RecipeError(f"{where} {name} is {value!r}; it must be one of {', '.join(_CHOICES[name])}.")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:  # a comparison with text where a number should be
-        raise RecipeError(f"{where}: {error}.") from error
+def _list(given: dict[str, Any], key: str) -> list[Any]:
+    tables = given.pop(key, [])
+    if not isinstance(tables, list | tuple):
+        raise RecipeError(f"{key} must be tables under [[{key}]], not {tables!r}.")
+    return list(tables)
 
 
 def _below(place: Any, part: str, key: str, name: str) -> Any:
@@ -237,21 +255,24 @@ def names() -> tuple[str, ...]:
 
 def load(name: str | Path) -> Recipe:
     """Return the recipe of that name, or the one that a TOML file holds."""
-    if str(name).endswith(SUFFIX):
-        path = Path(name)
-        try:
-            content = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-        return _parse(path.stem, content, str(path))
-    if str(name) not in names():
-        raise RecipeError(f"There is no recipe named {str(name)!r}. `smearscan recipes` lists them; a file of your own ends with .toml.")
-    return _parse(str(name), files(__name__).joinpath(f"{name}{SUFFIX}").read_text(encoding="utf-8"), str(name))
-
-
-def _parse(name: str, content: str, where: str) -> Recipe:
     try:
-        values = tomllib.loads(content)
+        values = tomllib.loads(read_text(name))
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"The recipe {where} is no TOML: {error}.") from error
-    return Recipe.from_mapping(name, values)
+        raise RecipeError(f"The recipe {name} is no TOML: {error}.") from error
+    return Recipe.from_mapping(Path(name).stem if str(name).endswith(SUFFIX) else str(name), values)
+
+
+def read_text(name: str | Path) -> str:
+    """Return the TOML of a recipe, comments and all, by its name or from a file."""
+    if str(name).endswith(SUFFIX):
+        try:
+            return Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"The recipe {name} cannot be read: {error}.") from error
+    if str(name) not in names():
+        near = get_close_matches(str(name), names(), n=3)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise RecipeError(
+            f"There is no recipe named {str(name)!r}.{meant} `smearscan recipes` lists them; a file of your own ends with .toml."
+        )
+    return files(__name__).joinpath(f"{name}{SUFFIX}").read_text(encoding="utf-8")

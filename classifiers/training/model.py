@@ -12,13 +12,14 @@ from pathlib import Path
 import cv2
 import torch
 
-from classifiers import devices, pretrained
+from classifiers import devices
 from classifiers.allocator import keep_freed_memory
 from classifiers.base import ClassifierError
 from classifiers.calibration import read_rule
 from classifiers.card import ModelCard
 from classifiers.datasets import Samples
 from classifiers.folder import CARD_FILE, WEIGHTS_FILE
+from classifiers.networks import pretrained
 from classifiers.recipes import Recipe
 from classifiers.splits import Split
 from classifiers.training.cards import Scale

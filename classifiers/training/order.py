@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from classifiers import freezing, networks
+from classifiers import networks
 from classifiers.augment import Augmentation
 from classifiers.base import ClassifierError
 from classifiers.card import Activation
 from classifiers.datasets import Samples
+from classifiers.networks import freezing
+from classifiers.networks.pretrained import load_imagenet
 from classifiers.preprocess import Preparation
-from classifiers.pretrained import load_imagenet
 from classifiers.recipes import InputPlan, NetworkPlan, Recipe
 from classifiers.sampling import Sampling
 from classifiers.splits import Split

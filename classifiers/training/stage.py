@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from classifiers import freezing
 from classifiers.augment import Augmentation
+from classifiers.networks import freezing
 from classifiers.recipes import Stage
 from classifiers.sampling import EpochPlan, Sampling
 from classifiers.training.features import Extract, Features, extract, features_fit

@@ -17,7 +17,14 @@ VERBS = {
     "check": "Open every slide before the night; say what needs a person.",
     "inspect": "Show the size, scale and layout of slides.",
     "report": "Rebuild pages, tables and exports of a report folder, without a model.",
+    "data": "Look at labelled cells: classes, subjects, duplicates, leaks.",
     "smear": "Draw a synthetic smear with known truth.",
+    "train": "Train a classifier from labelled cells.",
+    "tune": "Find a recipe's best values by trying many.",
+    "ensemble": "Put several trained models together as one.",
+    "evaluate": "Say how good models are on labelled cells.",
+    "explain": "Show why cells were called so: heat maps, LIME, SHAP, activations.",
+    "recipes": "List the published systems that can be trained here.",
 }
 
 
@@ -44,7 +51,7 @@ class Verbs(click.Group):
             click.echo(f"smearscan: {error}", err=True)
             sys.exit(int(error.exit_code))
         except KeyboardInterrupt:
-            hint = "; the same command goes on where it stopped" if ctx.invoked_subcommand == "run" else ""
+            hint = "; the same command goes on where it stopped" if ctx.invoked_subcommand in {"run", "train", "tune"} else ""
             click.echo(f"smearscan: stopped by the keyboard{hint}.", err=True)
             sys.exit(int(ExitCode.NOTHING_DONE))
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifiers import augment_background
-from classifiers.augment import AUGMENTATIONS, Augmentation, generator, turn
+from classifiers.augment import AUGMENTATIONS, Augmentation, background, generator, turn
 from classifiers.base import ClassifierError
 
 Crop = NDArray[np.uint8]
@@ -255,7 +254,7 @@ def test_a_cell_is_laid_on_a_background_without_a_seam(kind: str, tmp_path: Path
     options |= {"red_cell_px": 20.0} if kind == "scaled" else {}
     for px in (64, 300):
         crop = cell(px)
-        mask = augment_background.find_cell(crop)
+        mask = background.find_cell(crop)
         assert mask is not None
         near = np.ones((9, 9)) if px == 64 else np.ones((25, 25))
         inside, outside = cv2.erode(mask, near) > 0, cv2.dilate(mask, near) == 0
