@@ -37,7 +37,7 @@ def build_explainer(config: ScanConfig, classifier: Classifier) -> Explainer | N
     """Return what makes the heat maps that --cam names, None where there shall be none."""
     if config.cam == NO_HEAT_MAPS or config.overlays == 0:
         return None
-    known = plugins.load(plugins.EXPLAINER_NAMES)()
+    known = plugins.load(plugins.EXPLAINER_NAMES)(signed=False)  # an overlay has no colours for what speaks against
     if config.cam not in known:
         raise ConfigError(f"cam = {config.cam!r} must be one of {', '.join(known)}, or {NO_HEAT_MAPS}.")
     try:

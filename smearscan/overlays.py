@@ -19,13 +19,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from classifiers.base import Explainer
 from classifiers.card import ModelCard
+from classifiers.explain.inside import share_inside
 from detectors import boxes
+from smearscan.percentages import percent
 from smearscan.results import CONTEXT_SIDES, Box, CellPicture, Picture
 
 CONTEXT_PX = 480  # no picture of them is larger; where crops are, the surroundings are shown smaller than at the crop's scale
 SAMPLED = 6  # of the overlays asked for, one in so many goes to the rest of the flagged cells, and one to near misses
 NEAREST = 4  # near misses are drawn from so many times as many cells, by chance, so that no single doublet fills the sample
 DIGITS = 6  # of a score, as in cells.csv: what differs by less is the same
+SHARE_DIGITS = 3  # of a heat map's share, as in cells.csv, so that a reader of the file finds the same median
+FEWEST_MAPS = 5  # a median of fewer says something of those cells, and nothing of the model
+LOOKS_INSIDE = 0.5  # median share of the flagged cells' heat maps inside the cell; below it, most of what moved the scores lies outside
 
 
 @dataclass(frozen=True)
@@ -141,20 +146,57 @@ def cut_pictures(
     corners = np.asarray(cell_boxes).reshape(-1, 4)[list(rows)]
     wide = replace(card, crop_px=min(CONTEXT_SIDES * card.crop_px, max(CONTEXT_PX, card.crop_px)))
     pictures = []
-    for row, square in zip(rows, squares(corners, card, mpp, whole_box), strict=True):
+    for row, corner, square in zip(rows, corners, squares(corners, card, mpp, whole_box), strict=True):
         around = context_box(square.tolist())
         seen = read(around)
         crop, context = (
             cut(seen, around[:2], np.array([place]), size, slide_size=slide_size, whole_box=True)[0]
             for place, size in ((square, card), (around, wide))
         )
-        pictures.append(CellPicture(int(row), crop, context, around))
+        place = None if whole_box else box_in_crop(corner, square, card.crop_px)
+        pictures.append(CellPicture(int(row), crop, context, around, cell_box=place))
     return pictures
 
 
+def box_in_crop(cell_box: ArrayLike, square: ArrayLike, crop_px: int) -> tuple[float, float, float, float]:
+    """Return where a cell lies in its crop, in the crop's pixels; a cell larger than its crop reaches beyond it."""
+    corner, place = np.asarray(cell_box, np.float64), np.asarray(square, np.float64)
+    left, top, right, bottom = ((corner - np.tile(place[:2], 2)) * crop_px / (place[2] - place[0])).tolist()
+    return left, top, right, bottom
+
+
 def add_heat_maps(pictures: Sequence[CellPicture], explainer: Explainer, class_name: str) -> tuple[CellPicture, ...]:
-    """Return the pictures with the map of what spoke for `class_name` in each."""
+    """Return the pictures with the map of what spoke for `class_name` in each, and how much of it lies in the cell."""
     if not pictures:
         return ()
     maps = explainer.explain(np.stack([picture.crop for picture in pictures]), class_name)
-    return tuple(replace(picture, heat_map=heat_map) for picture, heat_map in zip(pictures, maps, strict=True))
+    return tuple(
+        replace(picture, heat_map=heat_map, cam_in_cell=_cam_in_cell(heat_map, picture))
+        for picture, heat_map in zip(pictures, maps, strict=True)
+    )
+
+
+def _cam_in_cell(heat_map: NDArray[np.float32], picture: CellPicture) -> float | None:
+    if picture.cell_box is None:
+        return None
+    share = float(share_inside(heat_map[None], np.array([picture.cell_box]))[0])
+    return None if np.isnan(share) else round(share, SHARE_DIGITS)
+
+
+def doubt(pictures: Sequence[CellPicture], flagged: NDArray[np.bool_]) -> str:
+    """Return a sentence where the heat maps of the flagged cells lie mostly outside the cells; "" where they do not, or are few.
+
+    The cells that are shown stand for all that are flagged. What a map without any preference would have inside is said as
+    well: where cells are small in their crops, a blurred map misses them easily.
+    """
+    seen = [each for each in pictures if flagged[each.row] and each.cam_in_cell is not None]
+    if len(seen) < FEWEST_MAPS:
+        return ""
+    middle = float(np.median([each.cam_in_cell for each in seen]))
+    if middle >= LOOKS_INSIDE:
+        return ""
+    area = float(np.median([share_inside(np.ones((1, *each.crop.shape[:2])), np.array([each.cell_box]))[0] for each in seen]))
+    return (
+        f"The heat maps of {len(seen)} flagged cells lie mostly outside the cell (median {percent(middle)} % inside, "
+        f"where the cell takes up {percent(area)} % of the crop): the model may be looking at the background."
+    )

@@ -227,6 +227,8 @@ class CellPicture:
     context: Picture  # the surroundings, at the same scale
     context_box: Box  # where they lie, level-0 pixels
     heat_map: NDArray[np.float32] | None = None  # (crop's height, width) in [0, 1]
+    cell_box: tuple[float, float, float, float] | None = None  # in the crop's pixels; None in window mode: a window is no cell
+    cam_in_cell: float | None = None  # share of the heat map's mass that lies in the cell; None without a map, or where it is empty
 
 
 @dataclass(frozen=True)

@@ -291,6 +291,8 @@ class _Batch:
             if self.request.explainer is not None:
                 shown = overlays.add_heat_maps(pictures, self.request.explainer, self.request.classifier.card.positive_class)
                 outcome = replace(outcome, pictures=shown)
+                if in_doubt := overlays.doubt(shown, outcome.flagged):
+                    outcome = _flagged(outcome, in_doubt)
         except (SmearscanError, ClassifierError):
             raise
         except Exception as error:  # noqa: BLE001 - what is counted holds without heat maps, and the next slide waits

@@ -189,3 +189,63 @@ def test_without_pictures_nothing_is_explained() -> None:
     explainer = Brightness()
     assert overlays.add_heat_maps([], explainer, "blast") == ()
     assert explainer.calls == []
+
+
+@pytest.mark.parametrize("card", [fake_card(), fake_card(crop_um=None), replace(fake_card(), crop_um=None, crop_diameters=1.5)])
+def test_a_cell_s_box_in_its_crop_is_where_the_cell_is(card: ModelCard) -> None:
+    boxes, field = np.array([[500, 700, 540, 750], [3, 3, 33, 33]], np.float32), Field()
+    field.pixels[:] = 200
+    for left, top, right, bottom in boxes.astype(int).tolist():
+        field.pixels[top:bottom, left:right] = 10
+    for picture in cut(field, boxes, [0, 1], card):
+        assert picture.cell_box is not None
+        left, top, right, bottom = np.clip(np.rint(picture.cell_box).astype(int), 0, card.crop_px).tolist()
+        dark = picture.crop.mean(2) < 60
+        assert dark[top + 1 : bottom - 1, left + 1 : right - 1].all()
+        dark[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1] = False
+        assert not dark.any()
+
+
+def test_a_window_has_no_cell_s_box_and_its_map_no_share() -> None:
+    pictures = cut(Field(), make_cells()[0], [5, 1], fake_card(), whole_box=True)
+    assert {picture.cell_box for picture in pictures} == {None}
+    mapped = overlays.add_heat_maps(pictures, Brightness(), "blast")
+    assert {picture.cam_in_cell for picture in mapped} == {None}
+
+
+class Nowhere(Explainer):
+    """Finds nothing that speaks for a class."""
+
+    def explain(self, crops: NDArray[np.uint8], class_name: str) -> NDArray[np.float32]:
+        return np.zeros(crops.shape[:3], np.float32)
+
+
+def test_an_empty_map_has_no_share() -> None:
+    (mapped,) = overlays.add_heat_maps(cut(Field(), make_cells()[0], [5], fake_card()), Nowhere(), "blast")
+    assert mapped.cam_in_cell is None
+    assert overlays.doubt([mapped], np.ones(120, bool)) == ""
+
+
+def seen_inside(shares: list[float | None]) -> tuple[CellPicture, ...]:
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    return tuple(
+        CellPicture(row, pixels, pixels, (0, 0, 20, 20), cell_box=(5, 5, 15, 15), cam_in_cell=share) for row, share in enumerate(shares)
+    )
+
+
+def test_doubt_rests_on_the_median_of_the_flagged_cells() -> None:
+    pictures = seen_inside([0.1, 0.9, 0.31, None, 0.2, 0.26, 0.9, 0.9])
+    flagged = np.array([True, False, True, True, True, True, True, False])
+    assert overlays.doubt(pictures, flagged) == (
+        "The heat maps of 5 flagged cells lie mostly outside the cell (median 26 % inside, where the cell takes up 20 % of the crop): "
+        "the model may be looking at the background."
+    )
+    assert overlays.doubt(pictures, ~flagged) == "", "cells that are not flagged are not asked"
+    assert overlays.doubt((), flagged) == ""
+
+
+def test_half_inside_is_no_doubt_and_few_cells_are_none() -> None:
+    flagged = np.ones(5, bool)
+    assert overlays.doubt(seen_inside([0.499] * 5), flagged)
+    assert overlays.doubt(seen_inside([overlays.LOOKS_INSIDE] * 5), flagged) == ""
+    assert overlays.doubt(seen_inside([0.1] * (overlays.FEWEST_MAPS - 1)), flagged) == "", "a median of four says little of a model"

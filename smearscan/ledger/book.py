@@ -18,7 +18,7 @@ from smearscan.ledger.folders import safe_path, slide_folders
 from smearscan.ledger.lock import ReportLock
 from smearscan.results import NOTICE, SCANNED
 
-FORMAT = 1  # of the report folder; a record of another format is scanned again
+FORMAT = 2  # of the report folder; a record of another format is scanned again
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file browsers leave behind; no reason to refuse a folder
 
 Record: TypeAlias = Mapping[str, Any]

@@ -49,7 +49,7 @@ def test_a_slide_s_folder_holds_its_files_its_record_and_its_times(out: Path) ->
     assert record == {
         **json.loads(json.dumps(RECORD)),
         "key": KEY,
-        "format": 1,
+        "format": 2,
         "folder": "slides/monday/blood.tif",
         "files": {"cells.csv": 5, "maps/a.png": 3},
     }
@@ -150,7 +150,7 @@ def test_a_harmed_result_is_not_kept(out: Path, harm: Callable[[Path], object], 
 def test_the_record_of_another_format_is_not_kept(out: Path) -> None:
     path = out / "slides" / KEY / "slide.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 0}))
-    assert decide(out) == Scan("its record has format 0 and not 1")
+    assert decide(out) == Scan("its record has format 0 and not 2")
 
 
 def test_a_slide_renamed_in_case_alone_is_another_slide(out: Path) -> None:
@@ -305,10 +305,10 @@ def test_another_program_s_run_json_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(out: Path) -> None:
-    (out / ".smearscan" / "format.json").write_text('{"format": 2}')
+    (out / ".smearscan" / "format.json").write_text('{"format": 3}')
     with pytest.raises(OutputError, match="newer smearscan"), Ledger(out):
         pass
-    (out / ".smearscan" / "format.json").write_text('{"format": 1}')
+    (out / ".smearscan" / "format.json").write_text('{"format": 2}')
     assert isinstance(decide(out), Keep), "the refused one has let go"
 
 
