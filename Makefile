@@ -14,7 +14,7 @@ find_python = for name in python3.11 python3 python3.12 python3.13 python3.14; d
 	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then command -v "$$name"; break; fi; done
 
 # Those that need no argument; plain_script.py and watching.py are used by the others.
-BENCHMARKS = startup coverage slide_readers scoring overlays explanations throughput memory large_smear
+BENCHMARKS = startup coverage slide_readers scoring overlays explanations throughput memory large_smear comparing
 
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

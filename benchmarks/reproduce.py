@@ -28,13 +28,14 @@ import numpy as np
 from classifiers.base import ClassifierError, Predictions
 from classifiers.card import ModelCard
 from classifiers.datasets import Samples, checking, load
+from classifiers.datasets.finding import KINDS
 from classifiers.ensembles import combine
 from classifiers.evaluation import Evaluation, evaluate
 from classifiers.folder import read_card
-from classifiers.recipes import Recipe, SplitKind, catalogue
+from classifiers.recipes import WORDS, Recipe, SplitKind, catalogue
 from classifiers.recipes import load as load_recipe
 from classifiers.recipes.reproduced import FILE, SPLITS, Reproduced, load_reproduced, write_reproduced
-from classifiers.splits import Split, split_samples
+from classifiers.splits import PARTS, Split, split_samples
 from classifiers.training import Progress, read_predictions, train
 from smearscan import console
 
@@ -42,7 +43,6 @@ ROOT = Path(__file__).parents[1]
 DEFAULT = ("small-cnn", "cnn5-128", "cnn5-128-rotated", "ens-scratch-256-two-dropouts")
 ALSO = ("accuracy", "balanced_accuracy", "weighted_f1", "auc", "ece")
 CALLED_FROM = 0.5  # the papers call a cell what is more probable
-WORDS = {"name", "title", "paper", "row", "published"}  # of a recipe, which decide nothing
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def train_single(recipe: Recipe, kind: SplitKind, plan: Plan, shares: Sequence[f
     other_shares = bool(shares) and tuple(shares) != recipe.data.shares
     if other_shares:
         recipe = recipe.changed({"data.shares": list(shares)})
-    samples = cells_of(plan.data / recipe.data.set if (plan.data / recipe.data.set).is_dir() else plan.data)
+    samples = cells_of(folder_of(plan.data, recipe.data.set))
     split = split_samples(samples, kind, recipe.data.shares, plan.seed)
     folder = plan.out / (f"{recipe.name}-{kind}" + ("-" + "-".join(f"{100 * each:g}" for each in shares) if other_shares else ""))
     weights = first_weights(recipe, plan)
-    card = finished(folder, recipe)
+    card = finished(folder, recipe, split, plan.seed)
     if card is None:
         with console.progress(f"{recipe.name}, {kind}") as bar:
 
@@ -115,6 +115,16 @@ def train_single(recipe: Recipe, kind: SplitKind, plan: Plan, shares: Sequence[f
     return Trained(recipe, card, folder, samples, split, epochs, seconds, times["waiting_share"] or 0.0, weights is not None)
 
 
+def folder_of(data: Path, kind: str) -> Path:
+    """Return where a recipe's set lies: in a folder of its name, else `data` is the set. A recipe for any cells takes C-NMC's."""
+    named = data / ("cnmc" if kind == "folders" else kind)
+    if named.is_dir():
+        return named
+    if others := [each for each in KINDS if (data / each).is_dir()]:
+        raise ClassifierError(f"{data} has no folder {named.name}, only {', '.join(others)}. Put the set there, or leave its recipes out.")
+    return data
+
+
 @cache
 def cells_of(folder: Path) -> Samples:
     """Return a data set, subjects that show the same cells joined, as `smearscan train` does."""
@@ -130,15 +140,18 @@ def first_weights(recipe: Recipe, plan: Plan) -> str | Path | None:
     return recipe.network.weights if plan.imagenet else None
 
 
-def finished(folder: Path, recipe: Recipe) -> ModelCard | None:
-    """Return the card of a training that came to its end; refuses one of another recipe."""
+def finished(folder: Path, recipe: Recipe, split: Split, seed: int) -> ModelCard | None:
+    """Return the card of a training that came to its end; refuses one of another recipe, split or seed."""
     try:
         card = read_card(folder)
     except ClassifierError:
         return None
-    settings = [{key: value for key, value in each.items() if key not in WORDS} for each in (card.extra["recipe"], recipe.values)]
-    if settings[0] != json.loads(json.dumps(settings[1])):
+    trained = {key: value for key, value in card.extra["recipe"].items() if key not in {*WORDS, "name"}}
+    if trained != json.loads(json.dumps(recipe.decisive)):
         raise ClassifierError(f"{folder} holds a model of another {recipe.name}. Remove it, or give another --out.")
+    rows, _ = read_predictions(folder / "training" / "predictions.csv", card.classes)
+    if card.extra["training"]["seed"] != seed or not np.array_equal(rows, np.flatnonzero(split.parts != PARTS.index("train"))):
+        raise ClassifierError(f"{folder} holds a model of another seed or another split. Remove it, or give another --out.")
     return card
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from classifiers.card import ModelCard
 
 class ClassifierError(Exception):
     """A classifier cannot be built or cannot work on what it was given."""
+
+
+NOTICE: Final = "For research use only. Not for use in diagnostic procedures."  # stands in every picture that is made here
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, softmax
 
 from classifiers.base import ClassifierError
-from classifiers.card import Activation, Role, SubjectCounts
+from classifiers.card import Activation, ModelCard, Role, SubjectCounts
 
 Floats = NDArray[np.float64]
 TEMPERATURES = (0.25, 20.0)  # a few cells told apart without a mistake would ask for certainty
@@ -71,6 +71,11 @@ def threshold(scores: Floats, is_blast: NDArray[np.bool_], rule: str = "youden")
     else:
         chosen = candidates[sensitivity >= number - 1e-12].max()
     return round(float(np.clip(chosen, SMALLEST_THRESHOLD, 1 - SMALLEST_THRESHOLD)), 6)
+
+
+def says_nothing(card: ModelCard) -> bool:
+    """Whether temperature or threshold lies at its limit: on the calibration cells nothing told blasts from others."""
+    return card.temperature >= TEMPERATURES[1] - 0.01 or not SMALLEST_THRESHOLD < card.threshold < 1 - SMALLEST_THRESHOLD
 
 
 def read_rule(rule: str) -> tuple[str, float]:

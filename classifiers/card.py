@@ -101,6 +101,23 @@ class ModelCard:
         shares: NDArray[np.float64] = np.divide(blast, counted, out=np.zeros_like(blast), where=counted > 0)
         return shares
 
+    def called(self, probabilities: NDArray[Any], threshold: float | None = None) -> NDArray[np.intp]:
+        """Return the column of the class that each row is called; `threshold` replaces the card's.
+
+        1. A row whose most probable class is of role `excluded` is called that class.
+        2. Any other is called blast where `blast_probability` reaches the threshold, else other:
+        3. the most probable class among those of the role so chosen.
+        """
+        rows = np.asarray(probabilities, np.float64)
+        if not len(rows):
+            return np.zeros(0, np.intp)
+        top = rows.argmax(axis=1)
+        blast, other = (np.asarray(columns)[rows[:, columns].argmax(axis=1)] for columns in (self.columns("blast"), self.columns("other")))
+        limit = self.threshold if threshold is None else threshold
+        chosen = np.where(self.blast_probability(rows) >= limit, blast, other)
+        columns: NDArray[np.intp] = np.where(np.isin(top, self.columns("excluded")), top, chosen).astype(np.intp)
+        return columns
+
     @classmethod
     def load(cls, path: Path) -> ModelCard:
         """Read `card.json`; raises CardError with the field that is wrong."""

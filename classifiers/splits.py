@@ -82,7 +82,7 @@ def split_samples(samples: Samples, kind: str, shares: Sequence[float], seed: in
         raise SplitError(f"Shares must be two or three positive numbers with the sum 1, not {list(shares)}.")
     match kind:
         case "subject":
-            _require_subjects(samples)
+            require_subjects(samples)
             validation = shares[1] if len(shares) == 3 else HELD_BACK
             parts = np.full(len(samples), TRAIN, np.int8)
             _take_groups(samples, parts, TEST, shares[-1], seed, left=3)
@@ -97,7 +97,7 @@ def split_samples(samples: Samples, kind: str, shares: Sequence[float], seed: in
 
 def cross_splits(samples: Samples, folds: int, seed: int) -> list[Split]:
     """Return `folds` splits by subject; each group is in the test part of exactly one of them."""
-    _require_subjects(samples)
+    require_subjects(samples)
     splits = []
     for number, rows in enumerate(_folds(samples, np.arange(len(samples)), folds, seed)):
         parts = np.full(len(samples), TRAIN, np.int8)
@@ -194,7 +194,7 @@ def _split_as_published(samples: Samples, seed: int) -> Split:
         raise SplitError(f"{samples.name} at {samples.root} has no part to test on, only {there}. Split by subject instead.")
     note = ""
     if not (parts == VALIDATION).any():
-        _require_subjects(samples)
+        require_subjects(samples)
         _take_groups(samples, parts, VALIDATION, HELD_BACK, seed, left=1)
         note = "validation taken by subject from the published training cells"
     return _judged("published", samples, parts, note)
@@ -312,11 +312,13 @@ def _groups_of_classes(samples: Samples) -> str:
     return ", ".join(f"{name!r} has {found[label]} groups" for label, name in enumerate(samples.classes))
 
 
-def _require_subjects(samples: Samples) -> None:
+def require_subjects(samples: Samples) -> None:
+    """Raise SplitError where a set names no subjects: no split of it keeps people apart."""
     if not any(samples.subjects):
         raise SplitError(
             f"{samples.name} at {samples.root} names no subjects, so it cannot be split by subject. Say whose each cell is "
-            "(a CSV with a column subject, or subject_pattern for folders), or ask for a random split, which is marked leaky."
+            "(a CSV with a column subject; for folders the option subject_folders=true or subject_pattern), or ask for a random split, "
+            "which is marked leaky."
         )
 
 

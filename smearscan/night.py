@@ -238,6 +238,7 @@ class _Night:
             "classifier": self.card.name,
             "classifier_sha256": self.card.sha256,
             "threshold": self.card.threshold,
+            "temperature": self.card.temperature,
             "precision": self.order.classifier.compute.precision,
             "csv_mpp": spec.csv_mpp,
         }

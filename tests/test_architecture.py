@@ -50,6 +50,7 @@ WORKSHOPS = {
     "classifiers": {
         "datasets",
         "splits",
+        "calibration",
         "recipes",
         "training",
         "tuning",

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from classifiers.base import ClassifierError
 from classifiers.card import Role
+from classifiers.preprocess.framing import BLACK
 
 Picture = NDArray[np.uint8]  # (height, width, 3) RGB
-BLACK = 12  # JPEG leaves pixels outside a cut-out cell not quite 0
 
 
 class DatasetError(ClassifierError):

@@ -99,16 +99,17 @@ def joined(samples: Samples, report: DataReport) -> Samples:
     return replace(samples, groups=tuple(new_name.get(group, group) for group in samples.groups))
 
 
-def refuse_leaks(samples: Samples, split: Split, show: Show | None = None) -> None:
-    """Raise LeakError where a split that should keep subjects apart does not.
+def refuse_leaks(samples: Samples, split: Split, show: Show | None = None) -> DataReport | None:
+    """Raise LeakError where a split that should keep subjects apart does not; return what was found.
 
-    A random split is not refused: it parts subjects on purpose and is marked leaky wherever its numbers appear.
+    A random split is not refused, nor looked at: it parts subjects on purpose and is marked leaky wherever its numbers appear.
     """
     if split.kind == "random":
-        return
-    leak = check(samples, split, show).leak
-    if leak:
-        raise LeakError(describe_leak(samples, split, leak))
+        return None
+    report = check(samples, split, show)
+    if report.leak:
+        raise LeakError(describe_leak(samples, split, report.leak))
+    return report
 
 
 def describe_leak(samples: Samples, split: Split, leak: Leak) -> str:

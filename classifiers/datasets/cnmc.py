@@ -50,13 +50,21 @@ def recognise(root: Path) -> bool:
     if not root.is_dir():
         return False
     if (root / MANIFEST).is_file():
-        return {"file", "label", "split_group", "left", "top"} <= set(read_header(root / MANIFEST))
+        return _is_manifest(root / MANIFEST)
     return next(_named_pictures(root), None) is not None or next(root.rglob(PRELIMINARY_LABELS), None) is not None
 
 
 def read(root: Path) -> Samples:
     """Return the cells of C-NMC at `root`, in the order of their files."""
-    return _read_cut_out(root) if (root / MANIFEST).is_file() else _read_whole(root)
+    if (root / MANIFEST).is_file():
+        return _read_cut_out(root)
+    if below := next((path for path in sorted(root.rglob(MANIFEST)) if _is_manifest(path)), None):
+        raise DatasetError(f"{below} says where the cells beside it lay in their pictures. Give its folder, {below.parent}, as the data.")
+    return _read_whole(root)
+
+
+def _is_manifest(path: Path) -> bool:
+    return {"file", "label", "split_group", "left", "top"} <= set(read_header(path))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.datasets.base import BLACK, DatasetError, Picture, Samples, read_bytes, read_picture
+from classifiers.datasets.base import DatasetError, Picture, Samples, read_bytes, read_picture
+from classifiers.preprocess.framing import BLACK
 
 How = Literal["same file", "same pixels", "nearly identical"]
 Vectors = NDArray[np.float32]

@@ -26,7 +26,7 @@ from classifiers.training.progress import Show, Stop
 
 IN_TRAINING = "members-training"  # where members are until all of them are there
 
-Weights = str | Path | Mapping[str, str | Path] | None  # to begin with: for all members, or for each by its recipe's name
+Weights = str | Path | Mapping[str, str | Path] | None  # to begin with: for members that begin with some, or for each by its recipe's name
 
 
 def train_ensemble(
@@ -64,7 +64,7 @@ def train_ensemble(
     for number, name in enumerate(plan.members):
         member, folder = load_member(name), nursery / f"{number}-{Path(name).stem}"
         label = f"member {number + 1} of {len(plan.members)}, {member.name}"
-        started_from = weights.get(name) if isinstance(weights, Mapping) else weights
+        started_from = first_weights(member, name, weights)
         if (folder / CARD_FILE).is_file():
             targets = choose_devices(device)
             used = half_name(choose_precision(precision, targets[0]))
@@ -103,6 +103,13 @@ def train_ensemble(
     )
     shutil.rmtree(nursery, ignore_errors=True)
     return card
+
+
+def first_weights(member: Recipe, name: str, weights: Weights) -> str | Path | None:
+    """Return what a member begins with: of weights that are given for all, nothing where its recipe begins without any."""
+    if isinstance(weights, Mapping):
+        return weights.get(name)
+    return weights if member.network is not None and member.network.weights is not None else None
 
 
 def ensemble_plan(recipe: Recipe) -> EnsemblePlan:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from classifiers.evaluation.records import NOTICE
+from classifiers.base import NOTICE
 
 BLAST: Final = "#D55E00"
 OTHER: Final = "#0072B2"

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from classifiers.base import NOTICE
 from classifiers.evaluation.evaluating import accuracy_of_the_commonest
 from classifiers.evaluation.galleries import Choice
 from classifiers.evaluation.intervals import FEWEST_GROUPS
 from classifiers.evaluation.plots import plots
-from classifiers.evaluation.records import DIGITS, NOTICE, Answer, Metric, Question
+from classifiers.evaluation.records import DIGITS, Answer, Metric, Question
 from classifiers.evaluation.reliability import BINS
 from classifiers.evaluation.report import Judged, Report
 from classifiers.evaluation.tables import answers_of, blast_probabilities

@@ -23,21 +23,34 @@ MEMBERS: Final = "members"
 TRAINED: Final = "train"
 CHOSEN: Final = ("validation", "calibration")  # chose the epoch, the temperature, the threshold
 
-Key = tuple[str, str, tuple[int, ...]]  # file, group, box
+Place = tuple[str, tuple[int, ...]]  # file, box
+Owner = tuple[str, str]  # subject, "" where it is not known, and group
 
 
 @dataclass(frozen=True)
 class TrainingSplit:
-    """Which part each cell of a model's training set was in; of an ensemble, in any of its members' sets."""
+    """Which part each cell of a model's training set was in; of an ensemble, in any of its members' sets.
 
-    parts: Mapping[Key, frozenset[str]]
+    A cell is known by its file and its owner: 0.png of another laboratory is another cell. The owner is the subject where both
+    sides name one, as training gives the groups of subjects that show the same cells a new name; else it is the group.
+    """
+
+    parts: Mapping[Place, Mapping[Owner, frozenset[str]]]
     trained_groups: frozenset[str]
+    trained_subjects: frozenset[str]
     boxed: bool
 
     def parts_of(self, samples: Samples, row: int) -> frozenset[str]:
         """Return the parts that a cell was in, none where the model never saw it."""
         box = () if samples.boxes is None or not self.boxed else tuple(int(each) for each in samples.boxes[row])
-        return self.parts.get((samples.files[row], samples.groups[row], box), frozenset())
+        owners = self.parts.get((samples.files[row], box), {})
+        subject, group = samples.subjects[row], samples.groups[row]
+        found = [parts for owner, parts in owners.items() if (owner[0] == subject if owner[0] and subject else owner[1] == group)]
+        return frozenset[str]().union(*found)
+
+    def trained_on_owner_of(self, samples: Samples, row: int) -> bool:
+        """Whether any cell of this one's subject, or of its group, was trained on."""
+        return samples.groups[row] in self.trained_groups or samples.subjects[row] in self.trained_subjects
 
 
 @dataclass(frozen=True)
@@ -77,15 +90,17 @@ def read_split(folder: Path) -> TrainingSplit | None:
     files = [own] if own.is_file() else sorted((folder / MEMBERS).glob(f"*/{SPLIT_FILE}"))
     if not files:
         return None
-    parts: dict[Key, frozenset[str]] = {}
+    parts: dict[Place, dict[Owner, frozenset[str]]] = {}
     boxed = True
     for path in files:
         rows, has_boxes = _read(path)
         boxed &= has_boxes
-        for key, part in rows:
-            parts[key] = parts.get(key, frozenset()) | {part}
-    trained = frozenset(group for (_, group, _), found in parts.items() if TRAINED in found)
-    return TrainingSplit(parts, trained, boxed)
+        for place, owner, part in rows:
+            owners = parts.setdefault(place, {})
+            owners[owner] = owners.get(owner, frozenset()) | {part}
+    trained = [owner for owners in parts.values() for owner, found in owners.items() if TRAINED in found]
+    groups, subjects = frozenset(group for _, group in trained), frozenset(subject for subject, _ in trained if subject)
+    return TrainingSplit(parts, groups, subjects, boxed)
 
 
 def find_leak(split: TrainingSplit | None, card: ModelCard, samples: Samples, digest: str) -> Leak:
@@ -99,7 +114,7 @@ def find_leak(split: TrainingSplit | None, card: ModelCard, samples: Samples, di
     chosen = tuple(TRAINED not in each and bool(each & set(CHOSEN)) for each in parts)
     # In another set the same name may be another person; once one cell is known to the model, it is no other set.
     known = same or any(parts)
-    related = tuple(known and not own and group in split.trained_groups for own, group in zip(trained, samples.groups, strict=True))
+    related = tuple(known and not own and split.trained_on_owner_of(samples, row) for row, own in enumerate(trained))
     return Leak(True, same, len(samples), trained, chosen, related)
 
 
@@ -111,13 +126,13 @@ def rows_of_part(split: TrainingSplit | None, samples: Samples, part: str, model
         )
     rows = [row for row in range(len(samples)) if split.parts_of(samples, row) == {part}]
     if not rows:
-        counts = Counter("+".join(sorted(each)) for each in split.parts.values())
+        counts = Counter("+".join(sorted(each)) for owners in split.parts.values() for each in owners.values())
         known = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
         raise EvaluationError(f"None of these {len(samples):,} cells is in the {part} part of {model}, whose split has {known}.")
     return rows
 
 
-def _read(path: Path) -> tuple[list[tuple[Key, str]], bool]:
+def _read(path: Path) -> tuple[list[tuple[Place, Owner, str]], bool]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -129,10 +144,10 @@ def _read(path: Path) -> tuple[list[tuple[Key, str]], bool]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"{path} cannot be read: {error}.") from error
     try:
-        keys = [(row["file"], row["group"], tuple(int(row[name]) for name in BOX_COLUMNS) if boxed and row["left"] else ()) for row in rows]
+        places = [(row["file"], tuple(int(row[name]) for name in BOX_COLUMNS) if boxed and row["left"] else ()) for row in rows]
     except (ValueError, TypeError) as error:
         raise EvaluationError(f"{path} has a row whose box is no four whole numbers: {error}.") from error
-    return list(zip(keys, (row["part"] for row in rows), strict=True)), boxed
+    return [(place, (row.get("subject") or "", row["group"]), row["part"]) for place, row in zip(places, rows, strict=True)], boxed
 
 
 def _texts(value: Any) -> list[str]:

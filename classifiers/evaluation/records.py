@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from classifiers.card import Role
 from classifiers.datasets.base import DatasetError
 
-NOTICE: Final = "For research use only. Not for use in diagnostic procedures."
 DIGITS: Final = 6  # of a probability in files: calls are made on these, so that a reader of the files finds the same ones
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -98,11 +98,14 @@ def table_two(
     labels: Sequence[str],
     methods: tuple[str, str] = ("gradcam", "scorecam"),
     show: Callable[[int], None] | None = None,
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Row]:
     """Return Table II for some models: MR-SSIM of two methods, by model and class.
 
     Each model comes with its name and the cells cut at its card's size; `labels` are the classes of the cells, the same
-    cells for every model. Of each cell its own class is explained. `show` is told how many cells are done, over all models.
+    cells for every model. Of each cell its own class is explained. `show` is told how many cells are done, over all models;
+    `options` has for a method those of its class.
     """
     done, rows = 0, []
     for name, classifier, crops in models:
@@ -111,7 +114,7 @@ def table_two(
         classes = [each for each in classifier.card.classes if each in set(labels)]
         if unknown := sorted(set(labels) - set(classes)):
             raise ClassifierError(f"{name} has no class {', '.join(unknown)}; its classes are {', '.join(classifier.card.classes)}.")
-        maps = [explain_own_class(classifier, method, crops, labels) for method in methods]
+        maps = [explain_own_class(classifier, method, crops, labels, (options or {}).get(method)) for method in methods]
         rows += table(name, maps[0], maps[1], labels, classes)
         done += len(crops)
         if show is not None:
@@ -119,9 +122,11 @@ def table_two(
     return rows
 
 
-def explain_own_class(classifier: Classifier, method: str, crops: NDArray[np.uint8], labels: Sequence[str]) -> Maps:
+def explain_own_class(
+    classifier: Classifier, method: str, crops: NDArray[np.uint8], labels: Sequence[str], options: Mapping[str, Any] | None = None
+) -> Maps:
     """Return the map of each cell for the class that `labels` names."""
-    explainer = build_explainer(method, classifier)
+    explainer = build_explainer(method, classifier, **(options or {}))
     maps = np.zeros(crops.shape[:3], np.float32)
     for name in dict.fromkeys(labels):
         own = np.flatnonzero(np.asarray(labels) == name)

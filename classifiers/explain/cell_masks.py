@@ -11,8 +11,8 @@ from classifiers.preprocess.framing import BLACK, bright_mask
 def lie_on_black(crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return of each crop, (n, height, width, 3), whether its edge is black for the most part, and something else is not."""
     edges = np.concatenate([crops[:, 0], crops[:, -1], crops[:, :, 0], crops[:, :, -1]], axis=1)
-    black = np.median(edges.reshape(len(crops), -1), axis=1) < BLACK if len(crops) else np.zeros(0, bool)
-    found: NDArray[np.bool_] = black & (crops.reshape(len(crops), -1).max(axis=1, initial=0) > BLACK)
+    black = np.median(edges.max(axis=2), axis=1) < BLACK if len(crops) else np.zeros(0, bool)
+    found: NDArray[np.bool_] = black & (crops.max(axis=(1, 2, 3), initial=0) > BLACK)
     return found
 
 

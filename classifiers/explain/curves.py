@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from classifiers.base import NOTICE
 from classifiers.evaluation.drawing import BLAST, OTHER, Draw, Theme, style_of
-from classifiers.evaluation.records import NOTICE
 from classifiers.explain.rankings import RANDOM
 from classifiers.explain.removal import GRID, Removal
 from classifiers.explain.sanity import SanityReport

@@ -18,7 +18,7 @@ def find_layer(network: nn.Module, name: str | None) -> tuple[str, nn.Module]:
         except AttributeError as error:
             known = ", ".join(found for found, _ in network.named_children())
             raise ClassifierError(
-                f"The network has no layer {name!r}, which the card names as cam_layer or which was asked for. Its first names are {known}."
+                f"The network has no layer {name!r}, whether asked for or named by the card as cam_layer. Its layers begin with {known}."
             ) from error
     convolutions = [(found, module) for found, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     if not convolutions:

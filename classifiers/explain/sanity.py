@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 import numpy as np
 import torch
@@ -111,7 +111,7 @@ def check(
 
     A dozen crops are enough. Cells in which nothing speaks for the class have an empty map and are left out.
     """
-    if not isinstance(classifier, TorchClassifier):
+    if not has_weights(classifier):
         raise ClassifierError(f"{classifier.card.name!r} has no weights to randomise. Check the methods on a model folder.")
     builder: Builder = (lambda made: build_explainer(method, made)) if isinstance(method, str) else method
     name = class_name or classifier.card.positive_class
@@ -134,6 +134,11 @@ def check(
         stayed=stayed,
         limits=limits or Limits(),
     )
+
+
+def has_weights(classifier: Classifier) -> TypeGuard[TorchClassifier]:
+    """Return whether a classifier can be checked: whether it has weights of its own to randomise."""
+    return isinstance(classifier, TorchClassifier)
 
 
 def randomised(classifier: TorchClassifier, layers: int, seed: int) -> TorchClassifier:

@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_score
 
 from classifiers.base import Classifier, ClassifierError
-from classifiers.card import ModelCard
 from classifiers.explain.perturbations import score_hidden
 from classifiers.explain.rankings import Ranking
 from classifiers.explain.superpixels import Hiding
@@ -138,28 +137,12 @@ def measure_sufficiency(
     scores = score_hidden(classifier, crops, [each.labels for each in rankings], keeps, hiding=hiding)
     kept = np.full((len(counts), len(crops)), LEFT_OUT, np.intp)
     for cell, (some, rows) in enumerate(zip(possible, scores, strict=True)):
-        kept[[counts.index(count) for count in some], cell] = call(card, rows)
+        kept[[counts.index(count) for count in some], cell] = card.called(rows)
     seconds = (time.perf_counter() - started) / max(len(crops), 1)
     columns = np.array([card.classes.index(each) for each in truths], np.intp)
-    return Sufficiency(method, card.classes, columns, call(card, classifier.predict(crops).probabilities), counts, kept, seconds)
-
-
-def call(card: ModelCard, probabilities: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the column of the class that each row is called, as a run calls cells.
-
-    The most probable class, if its role is "excluded". Else the most probable of the classes of role "blast", or of those of
-    role "other": P(blast) against the card's threshold says which.
-    """
-    rows = np.asarray(probabilities, np.float64)
-    if not len(rows):
-        return np.zeros(0, np.intp)
-    top = rows.argmax(axis=1)
-    blast, other = (np.asarray(columns)[rows[:, columns].argmax(axis=1)] for columns in (card.columns("blast"), card.columns("other")))
-    chosen = np.where(card.blast_probability(rows) >= card.threshold, blast, other)
-    called: NDArray[np.intp] = np.where(np.isin(top, card.columns("excluded")), top, chosen).astype(np.intp)
-    return called
+    return Sufficiency(method, card.classes, columns, card.called(classifier.predict(crops).probabilities), counts, kept, seconds)
 
 
 def called_names(classifier: Classifier, crops: NDArray[np.uint8]) -> list[str]:
     """Return the class that each whole crop is called: what its explanation is to be sufficient for."""
-    return [classifier.card.classes[column] for column in call(classifier.card, classifier.predict(crops).probabilities)]
+    return [classifier.card.classes[column] for column in classifier.card.called(classifier.predict(crops).probabilities)]

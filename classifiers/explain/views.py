@@ -80,7 +80,9 @@ def list_wishes(
             )
     mapped = set(chosen) & set(names(signed=False))
     if (layers or all_layers) and not mapped:
-        raise ClassifierError(f"{', '.join(chosen)} look at no layer. Layers are for {', '.join(names(signed=False))}.")
+        raise ClassifierError(
+            f"{', '.join(chosen)} look{'s' if len(chosen) == 1 else ''} at no layer. Layers are for {', '.join(names(signed=False))}."
+        )
     if (layers or all_layers) and not isinstance(classifier, Explainable):
         raise ClassifierError(f"{classifier.card.name!r} is an ensemble: a layer is one network's. Name none, or explain a member.")
     wanted: tuple[str | None, ...] = tuple(dict.fromkeys(layers))

@@ -27,6 +27,7 @@ Monitor = Literal["loss", "accuracy"]
 Schedule = Literal["constant", "cosine"]
 Combination = Literal["average", "genetic", "optuna"]
 SUFFIX = ".toml"
+WORDS = frozenset({"title", "paper", "row", "published"})
 
 __all__ = [
     "DataPlan",
@@ -199,6 +200,11 @@ class Recipe:
             return build(cls, {"name": name, "values": copy.deepcopy(dict(values)), **given, **tables}, "the recipe")
         except RecipeError as error:
             raise RecipeError(f"Recipe {name!r}: {error}") from error
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What decides the weights: the values without the words about a paper."""
+        return {key: value for key, value in self.values.items() if key not in WORDS}
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return this recipe with other values at dotted keys: {"stages.0.epochs": 2, "input.crop_px": 64}."""

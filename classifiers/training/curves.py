@@ -8,13 +8,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from classifiers.base import NOTICE
 from classifiers.training.progress import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TRAINING, VALIDATION, MARK = "#0072B2", "#D55E00", "#595959"
-NOTICE = "For research use only. Not for use in diagnostic procedures."
 
 
 def write_curves_csv(path: Path, history: Sequence[Epoch]) -> None:

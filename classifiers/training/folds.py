@@ -25,7 +25,7 @@ from classifiers.recipes import Recipe
 from classifiers.splits import PARTS, Split, cross_splits
 from classifiers.training import cards
 from classifiers.training.cards import Judged
-from classifiers.training.model import choose_precision, train
+from classifiers.training.model import choose_precision, refuse_finished, train
 from classifiers.training.order import class_order, differing, half_name, identify
 from classifiers.training.processes import choose_devices
 from classifiers.training.progress import Progress, Show
@@ -53,8 +53,8 @@ def cross_validate(samples: Samples, recipe: Recipe, out: Path, folds: int, *, s
     splits = cross_splits(samples, folds, seed)
     if overwrite:
         shutil.rmtree(out / FOLDS, ignore_errors=True)
-    elif (out / CARD_FILE).exists():
-        raise ClassifierError(f"{out} holds a finished model. Give another folder, or start anew with overwrite (--overwrite).")
+    else:
+        refuse_finished(out)
     own_cache = options.get("cache") is None
     if own_cache:
         options["cache"] = out / FOLDS / CACHE
@@ -85,7 +85,10 @@ def cross_validate(samples: Samples, recipe: Recipe, out: Path, folds: int, *, s
 def whole(split: Split, folds: int) -> Split:
     """Return a split whose test cells are trained on as well: they are tested elsewhere."""
     parts = np.where(split.parts == PARTS.index("test"), PARTS.index("train"), split.parts).astype(np.int8)
-    return Split(split.kind, parts, leaky=False, note=f"every subject tested once in {folds}-fold cross-validation")
+    note = f"every subject tested once in {folds}-fold cross-validation"
+    if split.leaky:  # some cells' subjects are not known, which no dealing of groups mends
+        note = f"{note}; {split.note}"
+    return Split(split.kind, parts, leaky=split.leaky, note=note)
 
 
 def _test(
@@ -149,7 +152,8 @@ def amended(card: ModelCard, tested: Tested) -> ModelCard:
         }
         for fold in tested.cards
     ]
-    return replace(card, subjects=cards.count_subjects(card, tested.judged), extra={**card.extra, "test": pooled, "folds": each})
+    subjects = () if card.extra["split"]["leaky"] else cards.count_subjects(card, tested.judged)
+    return replace(card, subjects=subjects, extra={**card.extra, "test": pooled, "folds": each})
 
 
 def _labelled(show: Show | None, label: str) -> Show | None:

@@ -80,14 +80,20 @@ def train(
         return write_results(out, trained, scale=scale or Scale(), targets=targets, rule=threshold_rule, amend=amend)
 
 
+def refuse_finished(out: Path) -> None:
+    """Raise ClassifierError where a finished model stands; whoever is to read many pictures first asks before."""
+    if (out / CARD_FILE).exists():
+        raise ClassifierError(f"{out} holds a finished model. {HOW_TO_START_ANEW}")
+
+
 def begin(out: Path, *, overwrite: bool) -> None:
     """Make the folder ready: a finished model is left alone unless it may be replaced."""
     if overwrite:
         for name in (CARD_FILE, WEIGHTS_FILE):  # the card first: without it the rest is no model
             (out / name).unlink(missing_ok=True)
         shutil.rmtree(out / TRAINING, ignore_errors=True)
-    elif (out / CARD_FILE).exists():
-        raise ClassifierError(f"{out} holds a finished model. {HOW_TO_START_ANEW}")
+    else:
+        refuse_finished(out)
     try:
         (out / TRAINING).mkdir(parents=True, exist_ok=True)
     except OSError as error:

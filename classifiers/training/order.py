@@ -116,7 +116,7 @@ def identify(
     """Return what must be the same for a training to go on where it stopped, each by its name."""
     return {
         "data": samples.digest(),
-        "recipe": _digest(json.dumps(recipe.values, sort_keys=True, default=str).encode()),
+        "recipe": _digest(json.dumps(recipe.decisive, sort_keys=True, default=str).encode()),
         "split": _digest(np.ascontiguousarray(split.parts, np.int8).tobytes()),
         "seed": str(seed),
         "initial weights": "none" if weights is None else _weights_digest(str(weights)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from classifiers.base import NOTICE
 from classifiers.tuning.objective import Direction, direction_of
 from classifiers.tuning.table import TrialRow
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, TRIAL, BEST, QUIET = "#1b1e23", "#0072B2", "#D55E00", "#565e69"
-NOTICE = "For research use only. Not for use in diagnostic procedures."
 SLICES = 8  # keys that are drawn one by one, those that matter most
 FEW = 6  # numbers of a list that was chosen from, and not of a range
 LOG_FROM = 30.0  # largest to smallest value, from which on an axis is logarithmic

@@ -17,6 +17,7 @@ VERBS = {
     "check": "Open every slide before the night; say what needs a person.",
     "inspect": "Show the size, scale and layout of slides.",
     "report": "Rebuild pages, tables and exports of a report folder, without a model.",
+    "compare": "Compare two reports, or ways to scan, cell by cell.",
     "data": "Look at labelled cells: classes, subjects, duplicates, leaks.",
     "smear": "Draw a synthetic smear with known truth.",
     "train": "Train a classifier from labelled cells.",

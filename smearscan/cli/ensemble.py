@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def ensemble(models: tuple[Path, ...], *, out: Path, data: Path | None, as_json:
                 show=lambda done, total: bar.update(done, total, {}),
                 **{name: flags[name] for name in ("method", "name", "threshold_rule", "seed", "device", "overwrite")},
             )
-    _print(card.extra, out)
+    _print(models, card.extra, out)
     console.say(f"{card.name}: {card.summary}")
     console.say(f"The model is in {out}: smearscan run SLIDES --classifier {out}")
     if as_json:
@@ -69,11 +70,14 @@ def _option(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--option {text!r} must be written as --option population=100.") from error
 
 
-def _print(extra: Any, out: Path) -> None:
+def _print(models: Sequence[Path], extra: Any, out: Path) -> None:
     course, test = extra["ensemble"], extra["test"]
-    rows = [(each["name"], f"{each['weight']:.3f}", f"{each['validation_weighted_f1']:.4f}") for each in course["members"]]
-    rows.append(("together", "1.000", f"{course['validation_weighted_f1']:.4f}"))
-    console.table(("model", "weight", "weighted F1, validation"), rows, right=("weight", "weighted F1, validation"))
+    rows = [
+        (str(folder), each["name"], f"{each['weight']:.3f}", f"{each['validation_weighted_f1']:.4f}")
+        for folder, each in zip(models, course["members"], strict=True)  # two trainings of one recipe have the same name
+    ]
+    rows.append(("together", "", "1.000", f"{course['validation_weighted_f1']:.4f}"))
+    console.table(("model", "name", "weight", "weighted F1, validation"), rows, right=("weight", "weighted F1, validation"))
     console.say(
         f"On {console.counted(test['cells'], 'cell')} of {test['on']}: accuracy {test['accuracy']['value']:.4f}, "
         f"weighted F1 {test['weighted_f1']['value']:.4f}. The weights are in {out / 'training' / 'weights.csv'}."

@@ -13,6 +13,8 @@ from smearscan.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from classifiers.datasets import Samples
+    from classifiers.datasets.checking import DataReport
+    from classifiers.recipes import Recipe
     from classifiers.splits import Split
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -92,20 +94,45 @@ def choose_split(samples: Samples, name: str, shares: Sequence[float], seed: int
         split = splits.read_split(Path(name), samples)
     if not allow_leaks and split.kind not in {"subject", "random"}:
         with _looking(samples) as show:
-            checking.refuse_leaks(samples, split, show)
+            report = checking.refuse_leaks(samples, split, show)
+        if report is not None:
+            samples = _told_and_joined(samples, report)  # so that models of one split name its groups alike, wherever it is from
     return samples, split
 
 
 def keep_lookalikes_together(samples: Samples) -> Samples:
     """Return the samples with one group for subjects that show the same cells, and say which those are."""
     from classifiers.datasets import checking
-    from smearscan import console
+    from classifiers.splits import require_subjects
 
+    require_subjects(samples)  # before every picture is looked at for nothing
     with _looking(samples) as show:
         report = checking.check(samples, show=show)
+    return _told_and_joined(samples, report)
+
+
+def _told_and_joined(samples: Samples, report: DataReport) -> Samples:
+    from classifiers.datasets import checking
+    from smearscan import console
+
     for join in report.joins:
         console.say(f"{', '.join(join)} show the same cells, so they count as one subject.")
     return checking.joined(samples, report)
+
+
+def warn_of_random_weights(recipe: Recipe, given: str | None) -> None:
+    """Say where a recipe that begins with published weights is to begin with random ones, which makes it another system."""
+    from classifiers import recipes
+    from smearscan import console
+
+    members = [recipe] if recipe.ensemble is None else [recipes.load(name) for name in recipe.ensemble.members]
+    lacking = [each for each in members if each.network is not None and each.network.weights is not None]
+    if given is not None or not lacking:
+        return
+    frozen = " What is frozen stays random." if any(stage.frozen for each in lacking for stage in each.stages) else ""
+    names = ", ".join(each.name for each in lacking)
+    weights = ", ".join(sorted({str(each.network.weights) for each in lacking if each.network is not None}))
+    console.warn(f"{names}: the paper began with the weights {weights}; without --weights all begins with random numbers.{frozen}")
 
 
 @contextmanager

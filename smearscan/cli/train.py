@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smearscan import console
-from smearscan.cli.learning import choose_split, data_options, keep_lookalikes_together, load_samples, told_plainly
+from smearscan.cli.learning import choose_split, data_options, keep_lookalikes_together, load_samples, told_plainly, warn_of_random_weights
 from smearscan.errors import ConfigError, SmearscanError
 
 if TYPE_CHECKING:
@@ -88,8 +88,11 @@ def train(data: Path, *, out: Path, folds: int | None, as_json: bool, **flags: A
     """
     from classifiers.training import Scale, cross_validate
     from classifiers.training import train as train_model
+    from classifiers.training.model import refuse_finished
 
     with told_plainly():
+        if not flags["overwrite"]:
+            refuse_finished(out)
         samples = load_samples(data, flags["kind"], flags["roles"], flags["data_settings"])
         samples = samples if flags["limit"] is None else limit(samples, flags["limit"])
         recipe = _recipe(flags["recipe_name"], flags["changes"])
@@ -106,6 +109,7 @@ def train(data: Path, *, out: Path, folds: int | None, as_json: bool, **flags: A
         else:
             samples, split = choose_split(samples, flags["split_name"], recipe.data.shares, flags["seed"], allow_leaks=leaks)
         _announce(samples, recipe, split, folds)
+        warn_of_random_weights(recipe, flags["weights"])
         with _watched() as (show, stop):
             if recipe.ensemble is not None:
                 card = _train_ensemble(samples, recipe, out, split=split, show=show, stop=stop, **options)
@@ -187,6 +191,7 @@ def _watched() -> Iterator[tuple[Any, Any]]:
 def _print(card: ModelCard, out: Path) -> None:
     import json
 
+    from classifiers.calibration import says_nothing
     from smearscan.results import NOTICE
 
     test = card.extra["test"]
@@ -194,6 +199,10 @@ def _print(card: ModelCard, out: Path) -> None:
     console.table(("", "value", "95 % interval, by subject"), rows, right=("value",))
     console.say(f"{card.name}: {card.summary}")
     console.say(f"Temperature {card.temperature:.3f}, threshold {card.threshold:.3f} on P(blast).")
+    if says_nothing(card):
+        console.warn(
+            "One of them is at its limit: the network tells the calibration cells apart by chance at best. Its calls mean nothing."
+        )
     if "ensemble" in card.extra:
         console.say(f"The model is in {out}, with its members below {out / 'members'}: smearscan run SLIDES --classifier {out}")
         console.say(NOTICE)

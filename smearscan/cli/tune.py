@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smearscan import console
-from smearscan.cli.learning import choose_split, data_options, load_samples, told_plainly
+from smearscan.cli.learning import choose_split, data_options, load_samples, told_plainly, warn_of_random_weights
 from smearscan.errors import SmearscanError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def tune(data: Path, *, out: Path, as_json: bool, **flags: Any) -> None:
         console.say(f"{recipe.title}, on {samples.name}: " + ", ".join(f"{part} {count}" for part, count in split.sizes().items()) + ".")
         if split.leaky:
             console.warn("leaky: the same subjects lie on both sides of this split. What is best on it need not be for new subjects.")
+        warn_of_random_weights(recipe, flags["weights"])
         given = ("trials", "seed", "device", "precision", "weights", "threads", "keep", "refit", "overwrite")
         with _watched() as (show, stop):
             found = tuning.tune(

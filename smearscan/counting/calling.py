@@ -25,26 +25,14 @@ class Called:
 
 
 def call_cells(cells: Cells, card: ModelCard, threshold: float | None = None) -> Called:
-    """Call every cell; `threshold` replaces the card's.
-
-    1. A cell whose most probable class is of role `excluded` is left out, that class being the reason.
-    2. Any other is a blast where P(blast) / (P(blast) + P(other)) >= threshold, each P being summed over
-       the classes of that role. P(excluded) is divided away: the cell was found not to be one of those.
-    3. Its class is the most probable one among those of the role so chosen.
-    """
+    """Call every cell as its card says (`ModelCard.called`); a cell of an excluded class is left out, that class being the reason."""
     limit = card.threshold if threshold is None else threshold
     if not 0 < limit < 1:
         raise ValueError(f"A threshold lies between 0 and 1, not at {limit}.")
-    probabilities = _probabilities(cells, card)
-    top = probabilities.argmax(axis=1)
-    out = np.isin(top, card.columns("excluded"))
-    blast = (blast_probability(cells, card) >= limit) & ~out
-    names = np.asarray(card.classes, dtype=object)
-    chosen = np.where(
-        out, top, np.where(blast, _top_of(probabilities, card.columns("blast")), _top_of(probabilities, card.columns("other")))
-    )
-    called = tuple(str(name) for name in names[chosen])
-    return Called(called, tuple(name if left else "" for name, left in zip(called, out, strict=True)), blast)
+    columns = card.called(_probabilities(cells, card), limit)
+    names = [card.classes[column] for column in columns]
+    excluded = tuple(name if card.roles[name] == "excluded" else "" for name in names)
+    return Called(tuple(names), excluded, np.array([card.roles[name] == "blast" for name in names], np.bool_))
 
 
 def count_blasts(probabilities: NDArray[np.float32], card: ModelCard) -> int:
@@ -69,8 +57,3 @@ def _probabilities(cells: Cells, card: ModelCard) -> NDArray[np.float64]:
         )
     rounded: NDArray[np.float64] = cells.probabilities.astype(np.float64).round(DIGITS)
     return rounded
-
-
-def _top_of(probabilities: NDArray[np.float64], columns: list[int]) -> NDArray[np.intp]:
-    best: NDArray[np.intp] = np.asarray(columns)[probabilities[:, columns].argmax(axis=1)]
-    return best

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_curve
 
 from classifiers.base import ClassifierError
-from classifiers.calibration import probabilities, read_rule, subject_counts, temperature, threshold
+from classifiers.calibration import probabilities, read_rule, says_nothing, subject_counts, temperature, threshold
+from smearscan.testing.evaluations import make_card
 
 
 def draw_logits(count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -92,3 +95,10 @@ def test_subjects_are_counted_by_what_their_cells_are() -> None:
         ("A", "other", 1, 0),
         ("B", "other", 2, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("cooled_by", "called_from", "nothing"), [(1.5, 0.4, False), (20, 0.4, True), (1.5, 1e-4, True), (1.5, 0.9999, True)]
+)
+def test_a_calibration_at_its_limit_says_that_nothing_was_told_apart(cooled_by: float, called_from: float, nothing: bool) -> None:
+    assert says_nothing(replace(make_card(), temperature=cooled_by, threshold=called_from)) is nothing

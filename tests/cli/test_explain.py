@@ -197,7 +197,9 @@ def test_table_two_of_two_models_and_sufficiency(cells: Path, tmp_path: Path, mo
     assert "0.888" in done.stderr
     assert [row[0] for row in enough["rows"]] == ["gradcam++", "random"]
     assert enough["rows"][0][1] == "1.00"
-    assert all((tmp_path / "out" / name).is_file() for name in ("agreement.csv", "sufficiency.csv", "sufficiency.png", "removal-dark.png"))
+    written = ("agreement.csv", "sufficiency.csv", "sufficiency.png", "sufficiency-gradcam++.png", "removal-dark.png")
+    assert all((tmp_path / "out" / name).is_file() for name in written)
+    assert not (tmp_path / "out" / "sufficiency-random.png").exists(), "by chance there is nothing to say of a class"
 
 
 def test_sanity_is_checked_at_each_layer_that_is_shown(cells: Path, tmp_path: Path, model: Classifier) -> None:
@@ -218,11 +220,16 @@ def test_sanity_is_checked_at_each_layer_that_is_shown(cells: Path, tmp_path: Pa
         (("--layer", "body"), "Layers that end a stage: features."),
         (("--activations", "body"), "Layers that end a stage: features."),
         (("--class", "leukaemia"), "Its classes are normal, blast"),
-        (("--method", "lime", "--layer", "features"), "look at no layer"),
+        (("--method", "lime", "--layer", "features"), "lime looks at no layer"),
         (("--sufficiency",), "needs each cell's true class"),
         (("--with", "other"), "ask for that, too"),
         (("--flagged",), "give it with --report"),
+        (("--part", "test"), "give it with --data"),
+        (("--kind", "folders"), "give them with --data"),
         (("--report", "nowhere"), "one of them"),
+        (("--activations", "head"), "it has no places to show"),
+        (("--method", "lime", "--perturbations", "3"), "too few"),
+        (("--method", "shap", "--ratio", "3"), "from 0 to 1"),
     ],
 )
 def test_wrong_use_names_what_is_right(options: tuple[str, ...], said: str, cells: Path, tmp_path: Path, model: Classifier) -> None:
@@ -236,14 +243,79 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_goes_on(cells: Path
     (cells / "broken.png").write_bytes(b"no picture")
     done = explain(cells, cells / "gone.png", "--out", tmp_path / "out")
     assert done.exit_code == 3, done.output
-    assert "broken.png is no picture" in done.stderr
-    assert "gone.png cannot be read" in done.stderr
+    assert "broken.png cannot be read: it is damaged, or no picture." in done.stderr
+    assert "gone.png cannot be read: No such file or directory." in done.stderr
+    assert "data check" not in done.output, "that is for data sets"
     assert len(rows_of(tmp_path / "out")) == 3
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     assert "2 could not be explained" in page
     nothing = explain(cells / "broken.png", "--out", tmp_path / "none")
     assert nothing.exit_code == 4
     assert not (tmp_path / "none").exists()
+
+
+def test_maps_that_cannot_be_checked_are_kept(cells: Path, tmp_path: Path, model: Classifier) -> None:
+    black = tmp_path / "black.png"
+    assert cv2.imwrite(str(black), np.zeros((40, 40, 3), np.uint8))
+    done = explain(black, "--out", tmp_path / "out", "--sanity", "--json")
+    assert done.exit_code == 0, done.output
+    (trial,) = json.loads(done.stdout)["trials"]
+    assert trial["rows"] == []
+    assert trial["sentences"][0].startswith("gradcam++ could not be checked: No map shows anything")
+    assert len(rows_of(tmp_path / "out")) == 1
+
+
+def test_trials_that_cannot_be_had_are_refused_before_any_map(
+    cells: Path, tmp_path: Path, model: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smearscan.cli.explain_writing.prepare", lambda *_: pytest.fail("maps were made"))
+    truth = tmp_path / "truth.csv"
+    truth.write_text("file,label\nred.png,lymphocyte\nblue.png,normal\neven & odd #1.png,blast\n")
+    for options, said in (
+        (("--sufficiency",), "--sufficiency needs each cell's true class"),
+        (("--agreement", "--truth", str(truth)), "of 1 of 3 it is not known"),
+        (("--with", "other"), "ask for that, too"),
+    ):
+        done = explain(cells, "--out", tmp_path / "out", *options)
+        assert done.exit_code == 2, done.output
+        assert said in done.stderr
+    monkeypatch.setattr(verb, "_open", lambda *_: FakeClassifier(fake_card()))
+    for option, said in (("--sanity", "no weights of its own"), ("--agreement", "which gradcam needs")):
+        done = explain(cells, "--out", tmp_path / "out", option)
+        assert done.exit_code == 2, done.output
+        assert said in done.stderr
+
+
+def test_agreement_compares_the_maps_that_are_shown(cells: Path, tmp_path: Path, model: Classifier) -> None:
+    pair = ("--method", "lime", "--method", "shap", "--agreement")
+    found = []
+    for seed in ("0", "1"):
+        done = explain(cells, "--out", tmp_path / seed, *pair, "--perturbations", "16", "--seed", seed)
+        assert done.exit_code == 0, done.output
+        found.append((tmp_path / seed / "agreement.csv").read_bytes())
+    assert found[0] != found[1], "options of LIME and SHAP are those of the sheets"
+
+
+def test_labels_that_fit_no_picture_are_refused(cells: Path, tmp_path: Path, model: Classifier) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text("file,label\nanother.png,blast\n")
+    done = explain(cells, "--out", tmp_path / "out", "--truth", truth)
+    assert done.exit_code == 2, done.output
+    assert "names none of these pictures" in done.stderr
+    done = explain("--data", cells, "--truth", truth, "--out", tmp_path / "out")
+    assert done.exit_code == 2, done.output
+    assert "labels of their own" in done.stderr
+
+
+def test_the_order_by_share_is_offered_where_shares_are_known(cells: Path, tmp_path: Path, model: Classifier) -> None:
+    offered = 'value="inside"'
+    assert explain(cells, "--out", tmp_path / "out").exit_code == 0
+    assert offered not in (tmp_path / "out" / "index.html").read_text("utf-8"), "these cells fill their pictures"
+    cut_out = np.zeros((40, 40, 3), np.uint8)
+    cut_out[10:30, 10:30, 2] = 200
+    assert cv2.imwrite(str(cells / "cut-out.png"), cut_out)
+    assert explain(cells, "--out", tmp_path / "placed").exit_code == 0
+    assert offered in (tmp_path / "placed" / "index.html").read_text("utf-8")
 
 
 def test_what_stands_at_out_is_kept(cells: Path, tmp_path: Path, model: Classifier) -> None:

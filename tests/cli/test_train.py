@@ -78,6 +78,13 @@ def test_it_trains_and_says_what_came_of_it(cells: Path, tmp_path: Path) -> None
     assert again.exit_code == 4
     assert "holds a finished model" in again.stderr
     assert run(cells, tmp_path / "model", "--overwrite").exit_code == 0
+    assert "--weights" not in done.stderr
+
+
+def test_a_recipe_that_begins_with_published_weights_says_that_it_has_none(cells: Path, tmp_path: Path) -> None:
+    done = run(cells, tmp_path / "model", "--set", "stages.0.epochs=1", "--set", "network.weights=IMAGENET1K_V1")
+    assert done.exit_code == 0, done.output
+    assert "tiny: the paper began with the weights IMAGENET1K_V1; without --weights all begins with random numbers." in done.stderr
 
 
 def test_a_random_split_is_called_leaky_and_folds_are_not(cells: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def explanation_page(record: Mapping[str, Any]) -> str:
         explained=_counted(each["explained"] for each in cells),
         several=len({each["source"] for each in cells}) > 1,
         labelled=any(each["label"] for each in cells),
+        placed=any(share is not None for each in cells for share in each["inside"]),
         wrong=sum(bool(each["wrong"]) for each in cells),
         files=FILES,
         has_activations=bool(record["activations"]),

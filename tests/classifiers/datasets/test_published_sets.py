@@ -104,6 +104,14 @@ def test_cnmc_cut_out(tmp_path: Path, put: Put, draw: Draw) -> None:
         load(tmp_path)
 
 
+def test_a_folder_above_the_cut_out_cells_is_not_taken_for_whole_pictures(tmp_path: Path, put: Put, draw: Draw) -> None:
+    """Their names are those of the published tree, but without the manifest nobody knows where they lay, nor how large they are."""
+    put(tmp_path / "sets" / "cnmc" / "blast" / "UID_11_1_1_all.png", draw(1, 80))
+    (tmp_path / "sets" / "cnmc" / "manifest.csv").write_text("file,label,subject,split_group,fold,left,top,width,height\n")
+    with pytest.raises(DatasetError, match=r"Give its folder, .*cnmc, as the data"):
+        load(tmp_path / "sets")
+
+
 @pytest.mark.data
 def test_cnmc_here(data_folder: Path) -> None:
     samples = load(data_folder / "cnmc")

@@ -20,6 +20,7 @@ from classifiers.datasets import Samples
 from classifiers.ensembles import EnsembleClassifier, combine, train_ensemble
 from classifiers.ensembles.classifier import resize
 from classifiers.ensembles.mixing import weighted_f1
+from classifiers.ensembles.recipe_training import first_weights
 from classifiers.explain import build_explainer
 from classifiers.opening import open_model
 from classifiers.recipes import Recipe
@@ -341,6 +342,16 @@ def test_a_heat_map_is_the_weighted_mean_of_the_members(together: Path, models: 
     assert told[-1] == len(crops)
     with pytest.raises(ClassifierError, match="is an ensemble"):
         build_explainer("gradcam", ensemble, layer="features")
+
+
+def test_weights_for_all_members_are_for_those_that_begin_with_some(recipes: dict[str, Recipe]) -> None:
+    """A network from scratch beside ImageNet's, as in ens-average, has no published weights to be given."""
+    plain = recipes["one"]
+    begins = plain.changed({"network.weights": "IMAGENET1K_V1"})
+    assert first_weights(begins, "one", "IMAGENET1K_V1") == "IMAGENET1K_V1"
+    assert first_weights(plain, "one", "IMAGENET1K_V1") is None
+    assert first_weights(plain, "one", {"one": "own.safetensors"}) == "own.safetensors"
+    assert first_weights(begins, "one", {"two": "own.safetensors"}) is None
 
 
 @pytest.mark.slow

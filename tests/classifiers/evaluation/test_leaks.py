@@ -17,8 +17,9 @@ GROUPS = ["A", "A", "B", "B", "C", "C", "D", "D"]
 PARTS = [0, 0, 0, 3, 1, 2, 3, 3]  # B is parted: one cell trained on, one tested
 
 
-def write(folder: Path, parts: list[int] = PARTS, groups: list[str] = GROUPS) -> Path:
+def write(folder: Path, parts: list[int] = PARTS, groups: list[str] = GROUPS, joined: tuple[str, ...] = ()) -> Path:
     samples = make_samples([0, 1] * 4, groups)
+    samples = replace(samples, groups=tuple("+".join(joined) if group in joined else group for group in groups))
     (folder / "training").mkdir(parents=True)
     write_split(folder / "training" / "split.csv", samples, Split("given", np.asarray(parts, np.int8), True))
     return folder
@@ -54,6 +55,16 @@ def test_another_set_with_the_same_names_of_files_and_subjects_is_told_by_its_gr
     same = find_leak(split, replace(make_card(), extra={"data": {"digest": "abc"}}), elsewhere, "abc")
     assert same.same_data
     assert same.related == (False,) * 4 + (True, True) + (False,) * 2
+
+
+def test_subjects_that_training_joined_in_one_group_are_known_by_their_own_names(tmp_path: Path) -> None:
+    """`train` gives subjects that show the same cell one group of a new name; who evaluates has read the set without it."""
+    split = read_split(write(tmp_path / "m", parts=[0, 0, 0, 3, 1, 2, 3, 3], groups=GROUPS, joined=("A", "B")))
+    samples = make_samples([0, 1] * 4, GROUPS)
+    leak = find_leak(split, make_card(), samples, "")
+    assert leak.trained == (True, True, True, False, False, False, False, False)
+    assert leak.related == (False, False, False, True, False, False, False, False)
+    assert rows_of_part(split, samples, "test", "m") == [3, 6, 7]
 
 
 def test_without_a_split_nothing_is_known_and_that_is_said(tmp_path: Path) -> None:

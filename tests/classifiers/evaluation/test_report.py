@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from classifiers.base import Explainer, Predictions
+from classifiers.base import NOTICE, Explainer, Predictions
 from classifiers.datasets import Samples
 from classifiers.evaluation import EvaluationError
 from classifiers.evaluation.drawing import DARK, LIGHT, to_png
 from classifiers.evaluation.galleries import choose_cells
 from classifiers.evaluation.json_record import record
 from classifiers.evaluation.plots import plots
-from classifiers.evaluation.records import NOTICE
 from classifiers.evaluation.report import Candidate, Options, Report, compare_models
 from classifiers.evaluation.tables import Table, tables
 from smearscan.results import NOTICE as HOUSE_NOTICE

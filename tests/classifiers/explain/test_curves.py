@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from classifiers.base import NOTICE
 from classifiers.evaluation.drawing import BLAST, DARK, LIGHT, OTHER, THEMES, Draw, to_png
-from classifiers.evaluation.records import NOTICE
 from classifiers.explain import curves
 from classifiers.explain.removal import Curves, Removal
 from classifiers.explain.sanity import Depth, Limits, SanityReport

@@ -249,7 +249,7 @@ def test_nothing_is_printed_and_no_warning_given(method: str) -> None:
         ("gradient-shap", {"samples": 0}, "one or more samples"),
         ("gradient-shap", {"baselines": ("white",)}, "cannot be 'white'"),
         ("gradcam", {"perturbations": 128}, "gradcam cannot be built with .*It knows layer"),
-        ("gradcam", {"layer": "body"}, "no layer 'body', which the card names as cam_layer or which was asked for"),
+        ("gradcam", {"layer": "body"}, "no layer 'body', whether asked for or named by the card"),
         ("grad-cam", {}, "no heat map method named 'grad-cam'. Known: gradcam\\+\\+, .*lime, shap, gradient-shap"),
     ],
 )

@@ -13,7 +13,7 @@ from classifiers.card import ModelCard, Role
 from classifiers.explain.rankings import RANDOM, Ranking, rank_by_map, rank_superpixels
 from classifiers.explain.removal import GRID, measure_removal
 from classifiers.explain.steadiness import compare_perturbations
-from classifiers.explain.sufficiency import EVERY_CLASS, SHARE, Needed, Sufficiency, call, called_names, measure_sufficiency
+from classifiers.explain.sufficiency import EVERY_CLASS, SHARE, Needed, Sufficiency, called_names, measure_sufficiency
 
 PX = 32
 GREY = 128
@@ -194,8 +194,8 @@ def test_every_class_there_is_has_its_lines() -> None:
 def test_cells_are_called_as_a_run_calls_them() -> None:
     card = make_card(("blast", "myelo", "other", "smudge"), ("blast", "blast", "other", "excluded"), threshold=0.7)
     rows = np.array([[0.3, 0.35, 0.3, 0.05], [0.3, 0.45, 0.2, 0.05], [0.2, 0.2, 0.25, 0.35], [0.0, 0.1, 0.9, 0.0]])
-    assert [card.classes[column] for column in call(card, rows)] == ["other", "myelo", "smudge", "other"]
-    assert call(card, rows[:0]).tolist() == []
+    assert [card.classes[column] for column in card.called(rows)] == ["other", "myelo", "smudge", "other"]
+    assert card.called(rows[:0]).tolist() == []
     assert called_names(ShareSeen(), np.concatenate([bright(1), np.full((1, PX, PX, 3), GREY, np.uint8)])) == ["blast", "other"]
 
 

@@ -13,7 +13,7 @@ from classifiers.base import ClassifierError
 from classifiers.card import ModelCard
 from classifiers.datasets import Samples
 from classifiers.recipes import Recipe
-from classifiers.splits import read_split
+from classifiers.splits import cross_splits, read_split
 from classifiers.training import TrainingStopped, cross_validate, folds
 from classifiers.training.model import train
 
@@ -73,6 +73,14 @@ def test_folds_go_on_after_a_stop_and_the_card_rests_on_all_of_them(
         assert mine == split.rows("test").tolist()
         called += sum(float(lines[row]["p_blast"]) >= fold.threshold for row in mine)
     assert sum(each.called_blast for each in card.subjects) == called
+
+
+def test_folds_of_cells_without_a_subject_stay_leaky(drawn_cells: Samples) -> None:
+    unnamed = replace(drawn_cells, subjects=("", *drawn_cells.subjects[1:]))
+    final = folds.whole(cross_splits(unnamed, 2, seed=0)[0], 2)
+    assert final.leaky
+    assert "the subject of 1 of 120 cells is not known" in final.note
+    assert not folds.whole(cross_splits(drawn_cells, 2, seed=0)[0], 2).leaky
 
 
 def test_folds_of_another_training_are_refused(drawn_cells: Samples, quick: Recipe, out: Path) -> None:
