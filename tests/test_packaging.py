@@ -175,5 +175,5 @@ def test_the_version_stands_in_one_place_and_is_repeated_truly() -> None:
 def test_make_bench_names_scripts_that_need_no_argument() -> None:
     listed = re.search(r"^BENCHMARKS = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert listed is not None
-    others = {"believable", "detection", "plain_script", "reproduce", "watching"}  # need real images or models; used by others
+    others = {"believable", "detection", "plain_script", "composing", "reproduce", "watching"}  # need real images or models; used by others
     assert {*listed[1].split(), *others} == {path.stem for path in (ROOT / "benchmarks").glob("*.py")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,10 @@ class CellSource(ABC):
         """Return the diameter in pixels of the cell that `draw` gives for this stream; cheaper where a source can tell."""
         return self.draw(rng, mpp).diameter_px
 
+    def origin(self, rng: np.random.Generator, mpp: float) -> Mapping[str, str]:
+        """Return where the cell that `draw` gives for this stream comes from, column by column; nothing where it is drawn."""
+        return {}
+
 
 class BackgroundSource(ABC):
     """What lies around the cells, where it is not drawn: real red-cell fields, say."""
@@ -46,3 +51,11 @@ class BackgroundSource(ABC):
     @abstractmethod
     def paint(self, left: int, top: int, right: int, bottom: int) -> Picture:
         """Return that part of the slide; equal pixels for equal places, whatever part is asked for."""
+
+    def weight_at(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return how likely a white cell is to lie at each place, 0 to 1."""
+        return np.ones(len(xs), np.float32)
+
+    def room_at(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many pixels around each place are free of red cells; a larger white cell pushes them aside."""
+        return np.full(len(xs), np.inf)

@@ -17,7 +17,7 @@ from smearscan.results import Picture
 from smearscan.smears.painting import Smear
 from smearscan.smears.plan import SmearPlan
 from smearscan.smears.scattering import BLOCK
-from smearscan.smears.truth import truth_path, write_truth
+from smearscan.smears.truth import origins_path, truth_path, write_origins, write_truth
 
 _BAND = 4  # blocks in a row that one process paints at once; it paints the same columns in every row, and knows them
 PYRAMIDS, PICTURES = (".tif", ".tiff"), (".jpg", ".jpeg", ".png")
@@ -29,6 +29,8 @@ Report = Callable[[int, int], None]  # blocks done, blocks in all
 
 def write_smear(smear: Smear, path: Path, *, quality: int = 80, workers: int | None = None, report: Report | None = None) -> Path:
     """Write the smear and its truth beside it (see `truth_path`); return where the truth is.
+
+    Where cells were cut out of pictures, a second table says of which (see `origins_path`).
 
     A name ending in .tif or .tiff gives a pyramid of any size, .jpg, .jpeg or .png a plain picture of a small field, which
     carries no scale. The file's bytes do not depend on `workers`; None takes all processors this process may use.
@@ -47,6 +49,9 @@ def write_smear(smear: Smear, path: Path, *, quality: int = 80, workers: int | N
         write_picture(path, smear.picture(), quality=quality)
     truth = truth_path(path)
     write_truth(smear.truth, truth)
+    origins = smear.origins
+    if any(origins):
+        write_origins(smear.truth, origins, origins_path(path))
     return truth
 
 

@@ -17,6 +17,7 @@ from smearscan.smears.fields import Surface
 from smearscan.smears.film import Film
 from smearscan.smears.placing import Placed, place
 from smearscan.smears.plan import SmearPlan, Stream
+from smearscan.smears.pushing import Pushed
 from smearscan.smears.scattering import BLOCK, Crowd
 from smearscan.smears.sprites import LAYER, Bank
 from smearscan.smears.stain import Stain
@@ -50,13 +51,13 @@ class Smear:
     ) -> None:
         self.plan = plan
         self.stain = Stain.from_seed(plan.seed if plan.stain is None else plan.stain)
-        self._background = background
         bank = Bank.draw(plan.stream(Stream.BANK), plan.mpp, self.stain)
         drawn = {kind: DrawnCells(kind, self.stain) for kind in CELL_KINDS}
         self._sources: dict[str, CellSource] = {**drawn, "debris": _Clots(bank.clots), **(sources or {})}
         self._film = Film.of(plan)
-        self._placed = place(plan, None if background else self._film, self._sources)
+        self._placed = place(plan, background or self._film, self._sources)
         self._homes = _by_block(self._placed)
+        self._pushed = Pushed(background, self._placed.x, self._placed.y, self._placed.diameter) if background else None
         self._surroundings = None if background else _Surroundings(plan, self.stain, self._film, self._placed, bank)
         self._cells: OrderedDict[int, Cutout] = OrderedDict()
         self._blocks: OrderedDict[tuple[int, int], Picture] = OrderedDict()
@@ -67,6 +68,16 @@ class Smear:
         placed = self._placed
         columns = (placed.x.tolist(), placed.y.tolist(), placed.diameter.tolist(), placed.kind.tolist())
         return [TruthCell(x + 0.5, y + 0.5, diameter, kind) for x, y, diameter, kind in zip(*columns, strict=True)]
+
+    @property
+    def origins(self) -> list[Mapping[str, str]]:
+        """Where each object of `truth` was cut out of, in its order; nothing where it is drawn."""
+        rows = zip(self._placed.kind.tolist(), self._placed.stream.tolist(), strict=True)
+        return [self._sources[kind].origin(self.plan.stream(Stream.CELL, stream), self.plan.mpp) for kind, stream in rows]
+
+    def cutout(self, index: int) -> Cutout:
+        """Return the cell that `truth` has in that row."""
+        return self._cell(index)
 
     def picture(self) -> Picture:
         """Return all of it; for small ones."""
@@ -103,8 +114,8 @@ class Smear:
         left, top = column * BLOCK, row * BLOCK
         right, bottom = min(left + BLOCK, self.plan.width), min(top + BLOCK, self.plan.height)
         if self._surroundings is None:
-            assert self._background is not None
-            picture = self._background.paint(left, top, right, bottom).copy()
+            assert self._pushed is not None
+            picture = self._pushed.paint((left, top, right, bottom))
             self._stamp_cells(picture, column, row, left, top)
             return picture
         pad = self._surroundings.pad

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from smearscan.errors import ConfigError
-from smearscan.smears.cutouts import CellSource
+from smearscan.smears.cutouts import BackgroundSource, CellSource
 from smearscan.smears.film import Film
 from smearscan.smears.plan import SmearPlan, Stream
 
@@ -35,20 +35,20 @@ class Placed:
         return len(self.x)
 
 
-def place(plan: SmearPlan, film: Film | None, sources: Mapping[str, CellSource]) -> Placed:
-    """Choose kinds and places; `film` None means that cells may lie anywhere."""
-    readable = _readable_share(plan, film)
+def place(plan: SmearPlan, film: Film | BackgroundSource, sources: Mapping[str, CellSource]) -> Placed:
+    """Choose kinds and places; the film or the background says how likely a cell is to lie at a place."""
+    readable = _readable_share(plan, film) if isinstance(film, Film) else 1.0
     kinds = _kinds(plan, readable)
+    if missing := sorted(set(kinds) - set(sources)):
+        raise ConfigError(f"The mixture asks for cells of the kind {missing[0]!r}, which nothing draws. Give a source for it.")
     diameter = np.array([sources[kind].measure(plan.stream(Stream.CELL, slot), plan.mpp) for slot, kind in enumerate(kinds)], np.float64)
-    x, y = _scatter(plan, diameter, (lambda xs, ys: np.ones(len(xs), np.float32)) if film is None else film.weight_at)
+    x, y = _scatter(plan, diameter, film.weight_at)
     order = np.lexsort((x, y))
     names = np.array(kinds, np.str_) if kinds else np.zeros(0, "<U1")
     return Placed(x[order], y[order], diameter[order], names[order], order.astype(np.int64))
 
 
-def _readable_share(plan: SmearPlan, film: Film | None) -> float:
-    if film is None:
-        return 1.0
+def _readable_share(plan: SmearPlan, film: Film) -> float:
     xs, ys = np.meshgrid(np.linspace(0, plan.width, 200), np.linspace(0, plan.height, 200))
     return float((film.weight_at(xs.ravel(), ys.ravel()) > 0).mean())
 

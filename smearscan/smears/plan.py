@@ -21,6 +21,7 @@ NORMAL_MIXTURE: Mapping[str, float] = {
     "eosinophil": 0.045,
     "basophil": 0.015,
 }
+OTHER = "other"  # any white cell that is no blast, where a source of real ones does not tell them apart
 
 
 class Stream(IntEnum):
@@ -66,7 +67,7 @@ class SmearPlan:
         _within("debris_per_mm2", self.debris_per_mm2, 0, 500)
         if self.layout not in get_args(Layout):
             raise ConfigError(f"layout is {self.layout!r}; choose one of {', '.join(get_args(Layout))}.")
-        unknown = sorted(set(self.mixture) - set(NORMAL_MIXTURE))
+        unknown = sorted(set(self.mixture) - {*NORMAL_MIXTURE, OTHER})
         if unknown:
             raise ConfigError(f"mixture names {', '.join(unknown)}; the normal kinds are {', '.join(NORMAL_MIXTURE)}.")
         if sum(self.mixture.values()) <= 0 or min(self.mixture.values()) < 0:

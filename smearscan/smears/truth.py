@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +38,34 @@ def truth_path(slide: Path) -> Path:
     return slide.with_name(slide.stem + ".truth.csv")
 
 
+def origins_path(slide: Path) -> Path:
+    """Return where a composed slide says which picture each cell was cut out of: `night/a.tif` -> `night/a.origins.csv`."""
+    return slide.with_name(slide.stem + ".origins.csv")
+
+
+def write_origins(cells: Sequence[TruthCell], origins: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Write the truth once more, with the columns that say where each object comes from."""
+    names = list(dict.fromkeys(name for origin in origins for name in origin))
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*COLUMNS, *names])
+            for cell, origin in zip(cells, origins, strict=True):
+                writer.writerow([*_row(cell), *(origin.get(name, "") for name in names)])
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _row(cell: TruthCell) -> tuple[str, str, str, str]:
+    return (f"{cell.x:.1f}", f"{cell.y:.1f}", f"{cell.diameter:.2f}", cell.kind)
+
+
 def write_truth(cells: Iterable[TruthCell], path: Path) -> None:
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows((f"{cell.x:.1f}", f"{cell.y:.1f}", f"{cell.diameter:.2f}", cell.kind) for cell in cells)
+            writer.writerows(_row(cell) for cell in cells)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
