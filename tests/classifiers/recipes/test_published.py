@@ -77,7 +77,7 @@ def test_each_names_steps_and_samplings_that_exist(name: str) -> None:
     assert options.get("input_px", prepared_px) == prepared_px, "the network is built for what it is given"
 
 
-@pytest.mark.parametrize("name", [name for name in names() if load(name).ensemble is not None])
+@pytest.mark.parametrize("name", ["ens-average", "ens-weighted"])
 def test_the_members_of_an_ensemble_are_single_networks_trained_on_the_same_shares(name: str) -> None:
     recipe = load(name)
     assert recipe.ensemble is not None
