@@ -103,14 +103,14 @@ class Samples:
 
         Which subjects belong together is left out: that is what a split says.
         """
-        whole = hashlib.sha256(repr((self.classes, None if self.frame is None else self.frame.px)).encode())
+        whole = hashlib.sha256(repr((sorted(self.classes), None if self.frame is None else self.frame.px)).encode())
         of_file: dict[str, bytes] = {}
         for row, file in enumerate(self.files):
             if file not in of_file:
                 of_file[file] = hashlib.sha256(read_bytes(self.root / file)).digest()
             place = () if self.frame is None else (int(self.frame.lefts[row]), int(self.frame.tops[row]))
             box = () if self.boxes is None else tuple(int(each) for each in self.boxes[row])
-            whole.update(repr((file, int(self.labels[row]), place, box)).encode() + of_file[file])
+            whole.update(repr((file, self.classes[self.labels[row]], place, box)).encode() + of_file[file])
         return whole.hexdigest()
 
     def _framed(self, picture: Picture, index: int, path: Path) -> Picture:

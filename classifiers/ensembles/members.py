@@ -92,6 +92,7 @@ QUESTIONS: dict[str, Callable[[ModelCard], Any]] = {
     "classes": lambda card: sorted(card.classes),
     "roles": lambda card: dict(sorted(card.roles.items())),
     "positive classes": lambda card: card.positive_class,
+    "digests of the data": lambda card: card.extra["identity"]["data"],
     "fields of a crop": field_of,
 }
 

@@ -116,6 +116,7 @@ def identify(
     """Return what must be the same for a training to go on where it stopped, each by its name."""
     return {
         "data": samples.digest(),
+        "class order": ", ".join(samples.classes),
         "recipe": _digest(json.dumps(recipe.decisive, sort_keys=True, default=str).encode()),
         "split": _digest(np.ascontiguousarray(split.parts, np.int8).tobytes()),
         "seed": str(seed),

@@ -160,14 +160,16 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def _announce(samples: Samples, recipe: Recipe, split: Split | None, folds: int | None) -> None:
-    groups = len(set(samples.groups))
-    console.say(f"{recipe.title}, on {samples.name}: {console.counted(len(samples), 'cell')} of {console.counted(groups, 'subject')}.")
+    named = any(samples.subjects)
+    whose = f"of {console.counted(len(set(samples.groups)), 'subject')}" if named else "that name no subjects"
+    console.say(f"{recipe.title}, on {samples.name}: {console.counted(len(samples), 'cell')} {whose}.")
     if split is None:
         console.say(f"Each subject is tested once, by {folds} networks; then one is trained on all.")
         return
     console.say(", ".join(f"{part} {count}" for part, count in split.sizes().items()) + (f" ({split.note})" if split.note else "") + ".")
     if split.leaky:
-        console.warn("leaky: the same subjects lie on both sides of this split. Its numbers say nothing of a subject that was never seen.")
+        sides = "lie" if named else "may lie"
+        console.warn(f"leaky: the same subjects {sides} on both sides of this split. Its numbers say nothing of a subject never seen.")
 
 
 @contextmanager

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +76,12 @@ def labelled_cells(tmp_path_factory: pytest.TempPathFactory) -> Samples:
 @pytest.fixture(scope="session")
 def small_recipe() -> Recipe:
     return Recipe.from_mapping("small", SMALL)
+
+
+@pytest.fixture(autouse=True)
+def returned_memory(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hand the memory of a long test back: `keep_freed_memory` keeps it for good, and hundreds of networks would add up to gigabytes."""
+    yield
+    if request.node.get_closest_marker("slow") and platform.libc_ver()[0] == "glibc":
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)

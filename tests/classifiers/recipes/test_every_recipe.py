@@ -35,7 +35,8 @@ SINGLE = [name for name in names() if load(name).ensemble is None]
 ENSEMBLES = [name for name in names() if load(name).ensemble is not None]
 MEMBERS = {member for name in ENSEMBLES if (plan := load(name).ensemble) for member in plan.members}
 
-Train = Callable[[str], Path]
+Shares = tuple[float, ...]
+Train = Callable[..., Path]
 
 
 def shrink(recipe: Recipe) -> Recipe:
@@ -66,18 +67,19 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def trained(drawn_cells: Samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Train]:
-    """Train a recipe, shrunk, and return its model folder; the members of ensembles are trained once."""
-    kept: dict[str, Path] = {}
+    """Train a recipe, shrunk, on its own shares or an ensemble's, and return its model folder; members of ensembles are trained once."""
+    kept: dict[tuple[str, Shares], Path] = {}
 
-    def once(name: str) -> Path:
-        if name in kept:
-            return kept[name]
+    def once(name: str, shares: Shares = ()) -> Path:
         recipe = shrink(load(name))
+        shares = shares or recipe.data.shares
+        if (name, shares) in kept:
+            return kept[name, shares]
         out = tmp_path_factory.mktemp("models") / name
-        split = split_samples(drawn_cells, "random", recipe.data.shares, seed=3)
+        split = split_samples(drawn_cells, "random", shares, seed=3)
         train(drawn_cells, recipe, out, split=split, seed=3, device="cpu", precision="fp32", threads=1)
         if name in MEMBERS:
-            kept[name] = out
+            kept[name, shares] = out
         return out
 
     yield once
@@ -126,9 +128,10 @@ def test_a_recipe_trains_reloads_and_runs(name: str, trained: Train, drawn_cells
 def test_an_ensemble_is_put_together_reloads_and_runs(
     name: str, trained: Train, drawn_cells: Samples, drawn_slide: Path, tmp_path: Path
 ) -> None:
-    plan = load(name).ensemble
+    recipe = load(name)
+    plan = recipe.ensemble
     assert plan is not None
-    members = [trained(member) for member in plan.members]
+    members = [trained(member, recipe.data.shares) for member in plan.members]
     model = tmp_path / "together"
     card = combine(members, model, method=plan.method, options=plan.options, samples=drawn_cells, seed=3, device="cpu")
     assert [each["name"] for each in card.network["members"]] == [f"{member} on drawn cells" for member in plan.members]
