@@ -36,9 +36,9 @@ from classifiers.explain.sanity import check
 from classifiers.explain.steadiness import compare_perturbations
 from classifiers.explain.sufficiency import EVERY_CLASS, Sufficiency, called_names, measure_sufficiency
 from classifiers.opening import open_model
+from classifiers.preprocess.framing import BLACK
 from classifiers.splits import read_split
 
-BLACK = 12  # grey value up to which a pixel counts as the black around a cut-out cell
 SANITY_CELLS = 12
 
 

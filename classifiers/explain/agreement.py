@@ -74,7 +74,7 @@ def agree(maps_a: Maps, maps_b: Maps) -> Agreement:
     span = 2.0 if min(maps_a.min(initial=0), maps_b.min(initial=0)) < 0 else 1.0
     return Agreement(
         ssim=np.array([_similarity(a, b, span) for a, b in pairs], np.float64),
-        rank=np.array([_rank(a, b) for a, b in pairs], np.float64),
+        rank=np.array([rank_correlation(a, b) for a, b in pairs], np.float64),
         top=np.array([_overlap(a, b) for a, b in pairs], np.float64),
     )
 
@@ -153,7 +153,8 @@ def _similarity(a: NDArray[np.float32], b: NDArray[np.float32], span: float) -> 
     return float(found)
 
 
-def _rank(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def rank_correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return how alike two maps order their places; not a number where one is the same everywhere."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return np.nan
     return float(spearmanr(a, b, axis=None).statistic)

@@ -65,3 +65,8 @@ def _batches(
                 filled = 0
     if filled:
         yield batch[:filled]
+
+
+def shown_from(start: int, show: Callable[[int], None] | None) -> Callable[[int], None] | None:
+    """Return what tells `show` of crops done, where `start` others were done before."""
+    return None if show is None else lambda done: show(start + done)

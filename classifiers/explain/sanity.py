@@ -20,12 +20,11 @@ from typing import Final, TypeGuard
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import nn
 
 from classifiers.base import Classifier, ClassifierError, Explainer
 from classifiers.explain import build_explainer
-from classifiers.explain.agreement import Maps, agree
+from classifiers.explain.agreement import Maps, agree, rank_correlation
 from classifiers.torch_classifier import TorchClassifier
 
 DEPTHS: Final = 6  # steps from the head to the first layer at which maps are made; a network may have a hundred layers
@@ -204,15 +203,9 @@ def _follow(explainer: Explainer, crops: NDArray[np.uint8], maps: Maps, name: st
         # What the shift moved out at one side and what it made up at the other are not compared.
         here = (slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0)))
         there = (slice(max(-down, 0), height + min(-down, 0)), slice(max(-right, 0), width + min(-right, 0)))
-        moved.append([_rank(one[here], other[there]) for one, other in zip(after, maps, strict=True)])
-        stayed.append([_rank(one[here], other[here]) for one, other in zip(after, maps, strict=True)])
+        moved.append([rank_correlation(one[here], other[there]) for one, other in zip(after, maps, strict=True)])
+        stayed.append([rank_correlation(one[here], other[here]) for one, other in zip(after, maps, strict=True)])
     return _mean_with_empty_as_0(moved), _mean_with_empty_as_0(stayed)
-
-
-def _rank(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return np.nan
-    return float(spearmanr(one, other, axis=None).statistic)
 
 
 def _mean_with_empty_as_0(values: Sequence[NDArray[np.float64] | list[float]]) -> float:

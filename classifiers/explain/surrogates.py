@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from classifiers.base import Classifier, ClassifierError, Explainer
 from classifiers.explain.access import find_column
 from classifiers.explain.attribution import Attribution
-from classifiers.explain.perturbations import Keep, score_hidden
+from classifiers.explain.perturbations import Keep, score_hidden, shown_from
 from classifiers.explain.superpixels import Hiding, Labels, colour, segment
 
 Scale = Literal["probability", "log-odds"]
@@ -74,7 +74,7 @@ class SurrogateExplainer(Explainer):
             some = crops[start : start + CELLS]
             labels = [segment(crop, **self._superpixels) for crop in some]
             keeps = [self._vary(crop, int(pieces.max()) + 1) for crop, pieces in zip(some, labels, strict=True)]
-            scores = score_hidden(self._classifier, some, labels, keeps, hiding=self._hiding, show=_after(start, show))
+            scores = score_hidden(self._classifier, some, labels, keeps, hiding=self._hiding, show=shown_from(start, show))
             for pieces, keep, row in zip(labels, keeps, scores, strict=True):
                 attributions.append(self._fit(pieces, keep, self._scaled(row[:, column])))
         return attributions
@@ -141,7 +141,3 @@ def _determination(scores: Floats, fitted: Floats, weights: Floats) -> float:
     spread = float((weights * (scores - np.average(scores, weights=weights)) ** 2).sum())
     missed = float((weights * (scores - fitted) ** 2).sum())
     return 1 - missed / spread if spread > 0 else 1.0
-
-
-def _after(start: int, show: Callable[[int], None] | None) -> Callable[[int], None] | None:
-    return None if show is None else lambda done: show(start + done)

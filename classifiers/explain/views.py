@@ -19,6 +19,7 @@ from classifiers.base import Classifier, ClassifierError, Explainer
 from classifiers.ensembles.classifier import EnsembleClassifier
 from classifiers.explain import build_explainer, layer_names, names
 from classifiers.explain.access import Explainable
+from classifiers.explain.perturbations import shown_from
 from classifiers.explain.surrogates import SurrogateExplainer
 
 WITHOUT_NETWORK: Final = ("lime", "shap")  # what asks a classifier for scores alone
@@ -123,7 +124,7 @@ def make_views(
         done = number * len(crops)
         for name in dict.fromkeys(class_names):
             rows = np.flatnonzero(np.asarray(class_names) == name)
-            _fill(view, explainer, crops, rows=rows, name=name, show=_after(done, show))
+            _fill(view, explainer, crops, rows=rows, name=name, show=shown_from(done, show))
             done += len(rows)
         yield view
 
@@ -139,10 +140,6 @@ def _fill(
         view.maps[row] = found.map
         view.largest[row] = np.abs(found.coefficients).max(initial=0)
         view.fit[row], view.hidden[row] = found.fit, found.hidden_score
-
-
-def _after(done: int, show: Callable[[int], None] | None) -> Callable[[int], None] | None:
-    return None if show is None else lambda more: show(done + more)
 
 
 def _either(choices: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from classifiers.explain.cell_masks import lie_on_black, masks_on_black
 from classifiers.explain.inside import ellipses, share_inside
 from classifiers.explain.views import CLASSLESS, View, Wish, make_views, open_wishes
 from smearscan import console
+from smearscan.cli.explain import CALLED
 from smearscan.cli.explain_inputs import SCORE_DIGITS, Given, call
 from smearscan.cli.explain_trials import Trial
 from smearscan.errors import ConfigError
@@ -76,7 +77,7 @@ def prepare(classifier: Classifier, given: Given, wishes: Sequence[Wish], flags:
         probabilities=scores.astype(np.float64).round(SCORE_DIGITS),
         called=called,
         flagged=[flagged for _, flagged in calls],
-        explained=called if named == "called" else [named] * len(given),
+        explained=called if named == CALLED else [named] * len(given),
         threshold=threshold,
     )
     with console.progress("maps", len(given) * len(opened)) as bar:
