@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     rows = choose(samples, arguments.split, arguments.cells, arguments.seed)
     labels = [samples.classes[samples.labels[row]] for row in rows]
     models = [open_model(folder, device=arguments.device) for folder in arguments.models]
-    crops = [samples.crops(rows, model.card.crop_px) for model in models]
+    crops = [samples.crops(rows, model.card.crop_px, model.card.crop_um) for model in models]
     print(f"{samples.name}: {len(rows)} cells, {', '.join(f'{labels.count(name)} {name}' for name in dict.fromkeys(labels))}")
     for folder, model in zip(arguments.models, models, strict=True):
         print(f"  {folder.name}: {model.card.name}, {dict(model.card.network)['name']}, {model.card.crop_px} px")

@@ -7,7 +7,8 @@ FOLDER/NAME-SPLIT; what is finished is taken as it is, and what was interrupted 
 given again. An ensemble is put together from its members, which are trained first where they are not there. Cells are called
 blast from P(blast) 0.5 on, as in the papers, not at the card's threshold. `--write` puts the results into
 classifiers/recipes/reproduced.json and renews docs/recipes.md. For want of time a recipe can be changed:
-`--set stages.0.epochs=5`; that is written beside the result.
+`--set stages.0.epochs=5`, or `--set cnn5-128:stages.0.epochs=5` where one of several is meant; that is written beside the result.
+`--precision mixed` computes with bfloat16, which some CPUs have units for too.
 """
 
 from __future__ import annotations
@@ -53,9 +54,13 @@ class Plan:
     out: Path
     seed: int
     device: str
+    precision: str
     imagenet: bool
     weights: Mapping[str, Path]
-    changes: Mapping[str, Any]
+    changes: Mapping[str, Mapping[str, Any]]  # by the recipe's name, or by "" for every recipe
+
+    def changes_of(self, name: str) -> dict[str, Any]:
+        return {**self.changes.get("", {}), **self.changes.get(name, {})}
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class Trained:
     seconds: float
     waiting: float
     imagenet: bool
+    precisions: frozenset[str]
 
 
 def reproduce(name: str, kind: SplitKind, plan: Plan) -> Reproduced:
@@ -82,7 +88,7 @@ def reproduce(name: str, kind: SplitKind, plan: Plan) -> Reproduced:
 
 def train_single(recipe: Recipe, kind: SplitKind, plan: Plan, shares: Sequence[float] = ()) -> Trained:
     """Train a recipe, or take the model that is there; members of an ensemble share its split, whatever their own recipes say."""
-    recipe = recipe.changed(plan.changes)
+    recipe = recipe.changed(plan.changes_of(recipe.name))
     assert recipe.network is not None
     other_shares = bool(shares) and tuple(shares) != recipe.data.shares
     if other_shares:
@@ -105,6 +111,7 @@ def train_single(recipe: Recipe, kind: SplitKind, plan: Plan, shares: Sequence[f
                 split=split,
                 seed=plan.seed,
                 device=plan.device,
+                precision=plan.precision,
                 weights=weights,
                 cache=plan.out / "cache",
                 show=show,
@@ -112,7 +119,18 @@ def train_single(recipe: Recipe, kind: SplitKind, plan: Plan, shares: Sequence[f
     times = json.loads((folder / "training" / "times.json").read_text(encoding="utf-8"))
     seconds = sum(times["seconds"].values())
     epochs = sum(stage["epochs"] for stage in card.extra["training"]["stages"])
-    return Trained(recipe, card, folder, samples, split, epochs, seconds, times["waiting_share"] or 0.0, weights is not None)
+    return Trained(
+        recipe,
+        card,
+        folder,
+        samples,
+        split,
+        epochs,
+        seconds,
+        waiting=times["waiting_share"] or 0.0,
+        imagenet=weights is not None,
+        precisions=frozenset([card.extra["training"]["precision"]]),
+    )
 
 
 def folder_of(data: Path, kind: str) -> Path:
@@ -182,6 +200,7 @@ def train_ensemble(recipe: Recipe, kind: SplitKind, plan: Plan) -> Trained:
         seconds=seconds,
         waiting=sum(member.waiting * member.seconds for member in members) / seconds,
         imagenet=all(member.imagenet for member in members),
+        precisions=frozenset().union(*(member.precisions for member in members)),
     )
 
 
@@ -213,13 +232,20 @@ def measure(done: Trained, kind: SplitKind, plan: Plan) -> Reproduced:
         epochs=done.epochs,
         minutes=round(done.seconds / 60, 1),
         waiting=round(done.waiting, 4),
-        machine=machine(plan.device),
+        machine=", ".join([machine(plan.device), *sorted(done.precisions - {"fp32"})]),
         imagenet=done.imagenet,
         subjects=len(set(tested.groups)) if by_subject else None,
         low=round(main.low, 4) if by_subject and main.low is not None else None,
         high=round(main.high, 4) if by_subject and main.high is not None else None,
-        changes=dict(plan.changes),
+        changes=changes_behind(done, plan),
     )
+
+
+def changes_behind(done: Trained, plan: Plan) -> dict[str, Any]:
+    """Return what was changed of the recipe, or of an ensemble's members, whose names then stand before it."""
+    if done.recipe.ensemble is None:
+        return plan.changes_of(done.recipe.name)
+    return {f"{name}:{key}": value for name in done.recipe.ensemble.members for key, value in plan.changes_of(name).items()}
 
 
 def machine(device: str) -> str:
@@ -240,13 +266,14 @@ def row(name: str, results: Mapping[SplitKind, Reproduced]) -> tuple[object, ...
     return name, line.published or "-", line.measured("random"), line.measured("subject"), times, f"{100 * waiting:.1f} %"
 
 
-def value_of(text: str) -> tuple[str, Any]:
-    """Return a recipe's key and the value, written as TOML, that it is to have."""
-    key, _, value = text.partition("=")
+def change_of(text: str) -> tuple[str, str, Any]:
+    """Return a recipe's name, or none for all, its key and the value, written as TOML, that it is to have."""
+    place, _, value = text.partition("=")
+    name, _, key = place.rpartition(":")
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
+        return name, key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE with a value as in TOML: {error}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE or RECIPE:KEY=VALUE with a value as in TOML: {error}") from error
 
 
 def main() -> None:
@@ -258,12 +285,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="renew reproduced.json and docs/recipes.md")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", help="auto, fp32 or mixed")
     parser.add_argument("--imagenet", action="store_true", help="begin with the published weights that a recipe names; may download them")
     parser.add_argument("--weights", nargs="+", default=[], metavar="NETWORK=FILE", help="begin with weights from a file")
-    parser.add_argument("--set", nargs="+", default=[], type=value_of, metavar="KEY=VALUE", help="change every recipe, for want of time")
+    parser.add_argument("--set", nargs="+", default=[], type=change_of, metavar="[RECIPE:]KEY=VALUE", help="change recipes")
     given = parser.parse_args()
     files = {network: Path(file) for network, _, file in (each.partition("=") for each in given.weights)}
-    plan = Plan(given.data, given.out, given.seed, given.device, given.imagenet, files, dict(given.set))
+    changes: dict[str, dict[str, Any]] = {}
+    for name, key, value in given.set:
+        changes.setdefault(name, {})[key] = value
+    plan = Plan(given.data, given.out, given.seed, given.device, given.precision, given.imagenet, files, changes)
     results = load_reproduced(ROOT / "classifiers" / "recipes" / FILE)
     for name in given.recipes:
         for kind in given.splits:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.fx import symbolic_trace
 from torch.fx.experimental.optimization import fuse
 from torch.fx.proxy import TraceError
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 LARGEST_PASS = 1024  # rows; a GPU is busy with fewer
 CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # the CPU allocator raises a plain RuntimeError
@@ -29,6 +38,31 @@ def quicken(network: nn.Module) -> nn.Module:
     with contextlib.suppress(*TRACING_FAULTS):
         copied = fuse(symbolic_trace(copied), no_trace=True)
     return copied.to(memory_format=torch.channels_last)
+
+
+def each_on_one_thread(work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+    """Do `work` on each item, several at once, each on one thread of torch's; returns the results in order."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return [work(item) for item in items]
+    return list(_single_threads(os.getpid(), threads).map(work, items))  # a forked process has none of its parent's threads
+
+
+@cache
+def _single_threads(_process: int, count: int) -> ThreadPoolExecutor:
+    """Return `count` threads on which torch works with one thread each; the caller's own setting stays."""
+    all_here = threading.Barrier(count + 1)
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        all_here.wait()
+
+    pool = ThreadPoolExecutor(count, "scoring", initializer=begin)
+    for _ in range(count):
+        pool.submit(int)  # each begins another thread, since none is idle before all are here
+    all_here.wait()
+    torch.set_num_threads(count)  # what threads begin with that are made after these
+    return pool
 
 
 def out_of_memory(error: RuntimeError) -> bool:

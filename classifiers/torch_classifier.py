@@ -16,11 +16,12 @@ from classifiers.allocator import keep_freed_memory
 from classifiers.base import Classifier, ClassifierError, Compute, Predictions
 from classifiers.card import ModelCard
 from classifiers.folder import read_model
-from classifiers.inference import out_of_memory, quicken, rows_that_fit
+from classifiers.inference import each_on_one_thread, out_of_memory, quicken, rows_that_fit
 from classifiers.preprocess import Preparation
 
 CPU_ROWS = 32  # per forward pass; more gains nothing on a CPU, and fewer than 16 changes the last bits
 CPU_BATCH = 256  # crops gathered for one call of predict
+SIDE_BY_SIDE_PX = 160  # the network's input, up to which passes on a CPU run one to a thread: larger ones fill the threads by themselves
 MPS_ROWS = 64
 
 
@@ -70,12 +71,7 @@ class TorchClassifier(Classifier):
         self._check(crops)
         prepared = self._preparation(crops)
         outputs = 1 if self.card.activation == "sigmoid" else len(self.card.classes)
-        logits: list[Tensor] = []
-        start = 0
-        while start < len(prepared):
-            replica = len(logits) % len(self._replicas)
-            logits.append(self._pass(replica, prepared[start : start + self._rows]))
-            start += len(logits[-1])
+        logits = self._side_by_side(prepared) if self._devices[0].type == "cpu" else self._one_after_the_other(prepared)
         joined = np.concatenate([each.float().cpu().numpy().astype(np.float64) for each in logits] or [np.zeros((0, outputs))])
         if joined.shape[1] != outputs:
             raise ClassifierError(f"The network of {self.card.name!r} has {joined.shape[1]} outputs, its card needs {outputs}.")
@@ -85,6 +81,23 @@ class TorchClassifier(Classifier):
         """Return crops as the network is given them: prepared and normalised, (n, 3, height, width) on the first device."""
         self._check(crops)
         return self._normalise(torch.tensor(self._preparation(crops)).permute(0, 3, 1, 2).to(self._devices[0]))
+
+    def _one_after_the_other(self, prepared: NDArray[np.uint8]) -> list[Tensor]:
+        logits: list[Tensor] = []
+        start = 0
+        while start < len(prepared):
+            replica = len(logits) % len(self._replicas)
+            logits.append(self._pass(replica, prepared[start : start + self._rows]))
+            start += len(logits[-1])
+        return logits
+
+    def _side_by_side(self, prepared: NDArray[np.uint8]) -> list[Tensor]:
+        """Run passes over small crops on a thread each: to split every layer of a small network over threads costs more than it gains."""
+        rows = self._rows
+        parts = [prepared[start : start + rows] for start in range(0, len(prepared), rows)]
+        if len(parts) < 2 or prepared.shape[1] > SIDE_BY_SIDE_PX:
+            return self._one_after_the_other(prepared)
+        return [logits for part in each_on_one_thread(self._one_after_the_other, parts) for logits in part]
 
     def _probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float32]:
         cooled = logits / self.card.temperature
@@ -134,6 +147,8 @@ class TorchClassifier(Classifier):
                 f"Not even one crop of {self.card.name!r} fits into the memory of {self.compute.device}. "
                 "Free memory there, or take another device with --device."
             ) from error
+        if self._rows < rows:  # another thread has halved them
+            return
         self._rows = rows // 2
         if self._devices[0].type != "cpu":  # on a CPU a batch is several passes anyway
             self.compute.batch_size = self._rows * len(self._devices)
@@ -142,7 +157,7 @@ class TorchClassifier(Classifier):
             torch.cuda.empty_cache()
 
     def _normalise(self, pixels: Tensor) -> Tensor:
-        return pixels.float().mul_(self._scale.to(pixels.device)).add_(self._shift.to(pixels.device))
+        return torch.addcmul(self._shift.to(pixels.device), pixels.float(), self._scale.to(pixels.device))
 
     def _normalisation(self) -> tuple[Tensor, Tensor]:
         """Return what (pixel / 255 - mean) / std is as one product and one sum."""

@@ -76,11 +76,18 @@ class Samples:
             return self._framed(picture, index, path)
         return picture
 
-    def crops(self, indexes: Sequence[int] | NDArray[np.intp], crop_px: int) -> NDArray[np.uint8]:
+    def crop(self, index: int, crop_px: int, crop_um: float | None = None) -> NDArray[np.uint8]:
+        """Return one cell as a classifier takes it: all of its picture, or the `crop_um` in the middle where the set has a scale."""
+        picture = self.read(index)
+        if crop_um is not None and self.mpp is not None:
+            picture = middle(picture, round(crop_um / self.mpp))
+        return fit(picture, crop_px)
+
+    def crops(self, indexes: Sequence[int] | NDArray[np.intp], crop_px: int, crop_um: float | None = None) -> NDArray[np.uint8]:
         """Return cells as a classifier takes them, (n, crop_px, crop_px, 3)."""
         crops = np.empty((len(indexes), crop_px, crop_px, 3), np.uint8)
         for row, index in enumerate(indexes):
-            crops[row] = fit(self.read(int(index)), crop_px)
+            crops[row] = self.crop(int(index), crop_px, crop_um)
         return crops
 
     def take(self, indexes: Sequence[int] | NDArray[np.intp]) -> Self:
@@ -169,17 +176,29 @@ def cut(picture: Picture, box: NDArray[np.int32]) -> Picture:
     return np.asarray(cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REFLECT), np.uint8)
 
 
+def middle(picture: Picture, side: int) -> Picture:
+    """Return the square of `side` pixels in the middle of a picture; what the picture does not have goes on as in `fit`."""
+    height, width = picture.shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return _filled_up(picture[top : top + side, left : left + side], side)
+
+
 def fit(picture: Picture, px: int) -> Picture:
     """Bring a picture to a square of `px`: made square with what its edge shows (black round a cut-out), then resized."""
-    height, width = picture.shape[:2]
-    if height != width:
-        side = max(height, width)
-        above, before = (side - height) // 2, (side - width) // 2
-        edges = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-        kind = cv2.BORDER_CONSTANT if np.median(edges) < BLACK else cv2.BORDER_REFLECT
-        picture = np.asarray(cv2.copyMakeBorder(picture, above, side - height - above, before, side - width - before, kind), np.uint8)
+    picture = _filled_up(picture, max(picture.shape[:2]))
     side = picture.shape[0]
     if side == px:
         return picture
     method = cv2.INTER_AREA if px < side else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (px, px), interpolation=method), np.uint8)
+
+
+def _filled_up(picture: Picture, side: int) -> Picture:
+    """Return a picture in the middle of a square of `side`: on black where it lies on black, else mirrored."""
+    height, width = picture.shape[:2]
+    if height == width == side:
+        return picture
+    above, before = (side - height) // 2, (side - width) // 2
+    edges = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    kind = cv2.BORDER_CONSTANT if np.median(edges) < BLACK else cv2.BORDER_REFLECT
+    return np.asarray(cv2.copyMakeBorder(picture, above, side - height - above, before, side - width - before, kind), np.uint8)

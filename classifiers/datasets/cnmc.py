@@ -34,6 +34,9 @@ CITATION = "Gupta & Gupta, ALL Challenge dataset of ISBI 2019 (C-NMC 2019), doi 
 LOOKED_FOR = "manifest.csv with the columns file, label, split_group, left, top; or pictures named UID_<subject>_<n>_<n>_all|hem.bmp"
 CLASSES = ("normal", "blast")
 FRAME_PX = 450
+# No publication gives the scale. The 2,018 normal lymphoid cells of two folds have a median area diameter of 177 px, and
+# lymphocytes of healthy people measure 10 um on a stained smear (Heyn et al., Am J Dis Child 125:789, 1973).
+MPP = 10.0 / 177.0
 MANIFEST = "manifest.csv"
 PRELIMINARY_LABELS = "C-NMC_test_prelim_phase_data_labels.csv"
 PRELIMINARY = "preliminary test"
@@ -158,6 +161,7 @@ def _samples(root: Path, *, labels: list[int], **columns: object) -> Samples:
         roles={"normal": "other", "blast": "blast"},
         positive_class="blast",
         labels=np.array(labels, np.int64),
+        mpp=MPP,
         licence=LICENCE,
         citation=CITATION,
         **columns,  # type: ignore[arg-type]  # columns of Samples, by name

@@ -55,7 +55,7 @@ def cut_pictures(classifier: Classifier, samples: Samples, rows: NDArray[np.intp
     wanted = sorted(set(rows.tolist()))
     if not wanted:
         return {}
-    crops = samples.crops(wanted, classifier.card.crop_px)
+    crops = samples.crops(wanted, classifier.card.crop_px, classifier.card.crop_um)
     maps = explainer.explain(crops, classifier.card.positive_class) if explainer else [None] * len(wanted)
     return {row: Picture(row, crop, found) for row, crop, found in zip(wanted, crops, maps, strict=True)}
 

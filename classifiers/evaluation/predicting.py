@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.base import Classifier, Predictions
-from classifiers.datasets.base import DatasetError, Samples, fit
+from classifiers.card import ModelCard
+from classifiers.datasets.base import DatasetError, Samples
 
 READERS: Final = 2
 AHEAD: Final = 2  # batches in reading
@@ -49,7 +50,7 @@ def score_samples(
     unreadable: list[str] = []
     scored: list[NDArray[np.float32]] = []
     done = 0
-    for batch in _batches(samples, classifier.card.crop_px, classifier.compute.batch_size):
+    for batch in _batches(samples, classifier.card, classifier.compute.batch_size):
         crops = [each for each in batch if not isinstance(each, str)]
         rows += [done + place for place, each in enumerate(batch) if not isinstance(each, str)]
         unreadable += [each for each in batch if isinstance(each, str)]
@@ -64,12 +65,12 @@ def score_samples(
     return Scored(Predictions(np.concatenate([empty, *scored]), classifier.card.classes), np.asarray(rows, np.intp), tuple(unreadable))
 
 
-def _batches(samples: Samples, crop_px: int, size: int) -> Iterator[list[Picture | str]]:
+def _batches(samples: Samples, card: ModelCard, size: int) -> Iterator[list[Picture | str]]:
     """Yield crops in batches, in order; a cell that cannot be read is the sentence that says why."""
 
     def read(row: int) -> Picture | str:
         try:
-            return fit(samples.read(row), crop_px)
+            return samples.crop(row, card.crop_px, card.crop_um)
         except DatasetError as error:
             return str(error)
 

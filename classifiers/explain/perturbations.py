@@ -8,6 +8,7 @@ as any other, so that its preparation and calibration hold, and it need not be a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def score_hidden(
     ends = np.cumsum([len(keep) for keep in keeps], dtype=np.int64)
     rows: list[NDArray[np.float32]] = []
     scored = done = 0
-    for batch in _batches(crops, labels, keeps, hiding, max(1, classifier.compute.batch_size)):
+    for batch in _one_ahead(_batches(crops, labels, keeps, hiding, max(1, classifier.compute.batch_size))):
         rows.append(classifier.predict(batch).probabilities)
         scored += len(batch)
         finished = int(np.searchsorted(ends, scored, side="right"))
@@ -51,7 +52,7 @@ def score_hidden(
 def _batches(
     crops: NDArray[np.uint8], labels: Sequence[Labels], keeps: Sequence[Keep], hiding: Hiding, size: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield all variations in order, `size` at a time; no more than these are ever in memory."""
+    """Yield all variations in order, `size` at a time."""
     batch = np.empty((size, *crops.shape[1:]), np.uint8)
     filled = 0
     for crop, pieces, keep in zip(crops, labels, keeps, strict=True):
@@ -62,9 +63,19 @@ def _batches(
             start, filled = start + len(some), filled + len(some)
             if filled == size:
                 yield batch
+                batch = np.empty_like(batch)
                 filled = 0
     if filled:
         yield batch[:filled]
+
+
+def _one_ahead(batches: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the same batches, the next one being made while one is with the classifier; no more than two are ever in memory."""
+    with ThreadPoolExecutor(1, "variations") as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def shown_from(start: int, show: Callable[[int], None] | None) -> Callable[[int], None] | None:

@@ -11,7 +11,10 @@ ground: on cells cut out on black, grey in the black says more than the cell doe
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
@@ -28,6 +31,7 @@ HIDINGS: tuple[str, ...] = get_args(Hiding)
 USUAL_PX = 250  # the side of the pictures that `kernel_size` is given for
 LEAST_KERNEL = 1.0  # px; with less a pixel has no neighbours
 GREY = 128
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Labels: TypeAlias = NDArray[np.int32]
 
@@ -72,6 +76,14 @@ def segment(
         labels = cv2.resize(labels.astype(np.int32), (width, height), interpolation=cv2.INTER_NEAREST)
     numbered = np.unique(labels, return_inverse=True)[1]
     return numbered.reshape(height, width).astype(np.int32)
+
+
+def segment_all(crops: NDArray[np.uint8], options: Mapping[str, Any]) -> list[Labels]:
+    """Return the superpixels of each crop, by `options` of `segment`; several at once, since quick shift lets other threads work."""
+    if len(crops) < 2:
+        return [segment(crop, **options) for crop in crops]
+    with ThreadPoolExecutor(min(len(crops), THREADS), "superpixels") as pool:
+        return list(pool.map(lambda crop: segment(crop, **options), crops))
 
 
 def hide(crop: NDArray[np.uint8], labels: Labels, keep: NDArray[np.bool_], hiding: Hiding = "grey") -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from classifiers.base import Classifier, ClassifierError, Explainer
 from classifiers.explain.access import find_column
 from classifiers.explain.attribution import Attribution
 from classifiers.explain.perturbations import Keep, score_hidden, shown_from
-from classifiers.explain.superpixels import Hiding, Labels, colour, segment
+from classifiers.explain.superpixels import Hiding, Labels, colour, segment, segment_all
 
 Scale = Literal["probability", "log-odds"]
 Floats = NDArray[np.float64]
@@ -72,7 +72,7 @@ class SurrogateExplainer(Explainer):
         attributions: list[Attribution] = []
         for start in range(0, len(crops), CELLS):
             some = crops[start : start + CELLS]
-            labels = [segment(crop, **self._superpixels) for crop in some]
+            labels = segment_all(some, self._superpixels)
             keeps = [self._vary(crop, int(pieces.max()) + 1) for crop, pieces in zip(some, labels, strict=True)]
             scores = score_hidden(self._classifier, some, labels, keeps, hiding=self._hiding, show=shown_from(start, show))
             for pieces, keep, row in zip(labels, keeps, scores, strict=True):

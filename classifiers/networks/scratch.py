@@ -1,8 +1,8 @@
 """Small networks that are written out here rather than taken from a library: our own, and those of the papers.
 
 The papers' networks flatten their features, so their size hangs on the picture's: `input_px` is the side of the square picture
-that the network is given, after preparation. All of them begin as torch initialises its layers, by the global seed alone.
-Keras, in which the papers worked, begins differently (Glorot's uniform weights, no bias); none of the papers says that it matters.
+that the network is given, after preparation. They begin as torch initialises its layers, by the global seed alone, but for Baldi
+and Cioffo's: see `begin_as_keras`.
 """
 
 from __future__ import annotations
@@ -105,13 +105,26 @@ def baldi(outputs: int, input_px: int, dense: Sequence[int] = (256,), first_drop
     - Whether 128 units have one dropout, as the title of that section says ("and dropout", not "and two dropout"), or two, as
       its text has it ("the same as above"). `first_dropout` says which.
     - Whether the variant of two dense layers has dropout, and where: here once, before the output layer, as in the first.
+    - How its weights begin. As in Keras, in which the authors worked: from torch's own first weights what the last convolution says
+      is so faint that nothing was learned within 600 steps.
     """
     if not isinstance(first_dropout, bool):
         raise ClassifierError(f"first_dropout must be true or false, not {first_dropout!r}.")
     before = dropout if first_dropout else 0.0
     widths, pools = (3, 32, 64, 128, 256), (2, 2, 3, 5)
     body = {f"block{index}": _plain(widths[index - 1], widths[index], pool) for index, pool in enumerate(pools, start=1)}
-    return _on_flattened(body, "body.block4.relu", input_px, outputs, dense=dense, dropout_in=before, dropout=dropout)
+    network = _on_flattened(body, "body.block4.relu", input_px, outputs, dense=dense, dropout_in=before, dropout=dropout)
+    begin_as_keras(network)
+    return network
+
+
+def begin_as_keras(network: nn.Module) -> None:
+    """Give every convolution and dense layer the first weights that Keras gives: Glorot's uniform ones, and no bias."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def li_sequential(outputs: int, input_px: int = 250, dense: Sequence[int] = (256,), dropout: float = 0.4) -> BlockNetwork:

@@ -23,6 +23,7 @@ from classifiers.splits import PARTS, Split
 LEAKY = "leaky: random split of cells"
 LEAKY_OTHERWISE = "leaky: subjects on both sides of the split"
 VERSIONS = ("numpy", "opencv-python-headless", "scikit-learn", "timm", "torch", "torchvision")
+SAME_SCALE = 0.02  # share by which two scales of one set may differ
 SCALE_ROWS = 200  # pictures that are opened to learn how large they are
 Floats = NDArray[np.float64]
 
@@ -43,6 +44,11 @@ class Scale:
     def of(self, samples: Samples) -> tuple[float | None, float | None, str]:
         """Return crop_um, crop_diameters and a sentence that says where they come from."""
         if self.crop_um is not None:
+            if samples.mpp is not None and abs(samples.mpp * picture_px(samples) / self.crop_um - 1) > SAME_SCALE:
+                raise ClassifierError(
+                    f"The pictures of {samples.name} cover {samples.mpp * picture_px(samples):.3g} um, not {self.crop_um:g}. "
+                    "Leave crop_um out, or give another mpp."
+                )
             return self.crop_um, None, f"A crop covers {self.crop_um:g} um, as was said."
         if self.crop_diameters is not None:
             return None, self.crop_diameters, f"A crop covers {self.crop_diameters:g} diameters of the box, as was said."

@@ -198,7 +198,7 @@ def _from_data(classifier: Classifier, model: str, flags: dict[str, Any]) -> Giv
     crops, kept, lost = [], [], []
     for row in (pool[each] for each in rows):
         try:
-            crops.append(fit(samples.read(row), card.crop_px))
+            crops.append(samples.crop(row, card.crop_px, card.crop_um))
         except DatasetError as error:
             lost.append(str(error))
         else:
@@ -213,7 +213,7 @@ def _from_data(classifier: Classifier, model: str, flags: dict[str, Any]) -> Giv
         labels=[labels[row] for row in kept],
         places=np.full((len(kept), 4), np.nan),
         lost=lost,
-        crops_for=lambda other: samples.crops(kept, other.crop_px),
+        crops_for=lambda other: samples.crops(kept, other.crop_px, other.crop_um),
         notes=[*([sentence] if sentence else []), *leak.sentences],
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -90,6 +91,7 @@ def read_field(path: Path, mpp: float) -> FieldPicture:
     return FieldPicture(path, density, unusable, _triple(glass), _triple(red), nucleus)
 
 
+@lru_cache(maxsize=4096)  # every slide that is composed of a folder looks at all of its fields
 def field_look(path: Path) -> NDArray[np.float64]:
     """Return numbers that are alike for fields of one smear, in steps that an eye would notice; from a small copy."""
     picture = read_picture(path)

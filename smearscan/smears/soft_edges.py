@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,7 @@ class Pasteable:
         return float(columns.mean()), float(rows.mean())
 
 
+@lru_cache(maxsize=512)  # a slide asks for each of its cells three times: how large, of whom, and what it looks like
 def read_pasteable(path: Path) -> Pasteable | None:
     """Return the cell of a cut-out; None where it is too small, bitten into, or cut off by a frame."""
     try:
