@@ -13,8 +13,9 @@ from classifiers.evaluation.intervals import DRAWS, FEWEST_GROUPS, with_interval
 from classifiers.evaluation.matching import Matching, match_classes
 from classifiers.evaluation.metrics import judged
 from classifiers.evaluation.questions import Grouping, ask_blast, ask_classes, check_grouping, put_together
-from classifiers.evaluation.records import Answer, Evaluation, EvaluationError, Question
+from classifiers.evaluation.records import Answer, Evaluation, EvaluationError, Floats, Question
 from classifiers.evaluation.reliability import reliability_bins
+from classifiers.evaluation.sizes import compare_sizes
 from classifiers.evaluation.subjects import spread_over, subject_rows
 
 
@@ -25,13 +26,15 @@ def evaluate(
     *,
     class_map: Mapping[str, str] | None = None,
     groupings: Mapping[str, Grouping] | None = None,
+    areas: Floats | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Evaluation:
     """Evaluate a model by what it said of `samples`, one row of predictions a cell.
 
     `class_map` names the model's class for classes of the data; `groupings` are classes to put together, by a name for each
-    way of doing so. `draws` of the bootstrap may be 0: no intervals.
+    way of doing so. `areas` of the cells (see `sizes`) say how much size alone tells. `draws` of the bootstrap may be 0: no
+    intervals.
     """
     if not len(samples):
         raise EvaluationError(f"{samples.name} has no cells to evaluate on.")
@@ -57,6 +60,7 @@ def evaluate(
         spread=spread_over(rows) if known else {},
         subjects_known=known,
         notes=_notes(matching, known, answered, classes, groupings),
+        sizes=None if areas is None else compare_sizes(blast, areas, draws, seed),
     )
 
 

@@ -90,6 +90,7 @@ def _model(model: Judged, report: Report) -> dict[str, Any]:
         "subjects_known": evaluation.subjects_known,
         "subjects": [_plain(asdict(row) | {"others": row.others}) for row in evaluation.subjects],
         "spread": {name: _plain(asdict(each)) for name, each in evaluation.spread.items()},
+        "sizes": None if evaluation.sizes is None else _plain(asdict(evaluation.sizes)),
         "heat_maps": model.heat_maps,
         "galleries": {name: _gallery(choice, evaluation.blast.question, report) for name, choice in model.choices.items()},
     }

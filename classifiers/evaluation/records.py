@@ -116,6 +116,17 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What the cells' size tells by itself and what the model tells beyond it; areas under the ROC curve."""
+
+    cells: int  # whose area is known
+    bins: int  # of equal mass, in which cells are of the same size
+    area: Metric
+    model: Metric
+    model_same_size: Metric
+
+
+@dataclass(frozen=True)
 class ClassMatch:
     """What became of one class of the data."""
 
@@ -139,6 +150,7 @@ class Evaluation:
     spread: Mapping[str, Spread]  # "sensitivity", "specificity", "brier", "ece"
     subjects_known: bool
     notes: tuple[str, ...]  # what a reader must know of these numbers, in sentences
+    sizes: Sizes | None = None  # where the cells' areas are known
 
     def value(self, metric: str) -> float | None:
         """Return a number by its name, of the class question where the model has one, else of the blast question."""

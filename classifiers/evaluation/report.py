@@ -20,7 +20,8 @@ from classifiers.evaluation.intervals import DRAWS
 from classifiers.evaluation.leaks import Leak, TrainingSplit, find_leak, read_split, rows_of_part
 from classifiers.evaluation.predicting import Scored, score_samples
 from classifiers.evaluation.questions import Grouping
-from classifiers.evaluation.records import Answer, Evaluation, EvaluationError
+from classifiers.evaluation.records import Answer, Evaluation, EvaluationError, Floats
+from classifiers.evaluation.sizes import cell_areas
 
 MISSED_SHOWN: Final = 24  # cells that every model misses
 
@@ -92,8 +93,9 @@ def compare_models(candidates: Sequence[Candidate], samples: Samples, options: O
         samples = _only_part(samples, splits, options.part)
     scored, samples, unreadable = _score(candidates, samples, options, show)
     digest = _digest(whole)
+    areas = cell_areas(samples, None if show is None else lambda done: show("cells measured", done, len(samples)))
     models = tuple(
-        _judge(each, predictions, samples, find_leak(splits[each.key], each.classifier.card, samples, digest), options)
+        _judge(each, predictions, samples, find_leak(splits[each.key], each.classifier.card, samples, digest), areas=areas, options=options)
         for each, predictions in zip(candidates, scored, strict=True)
     )
     errors = analyse_errors(_comparable(models)) if len(models) > 1 else None
@@ -143,7 +145,7 @@ def _score_one(candidate: Candidate, samples: Samples, options: Options, show: S
     return score_samples(candidate.classifier, samples, skip_unreadable=options.skip_unreadable, show=tell)
 
 
-def _judge(candidate: Candidate, predictions: Predictions, samples: Samples, leak: Leak, options: Options) -> Judged:
+def _judge(candidate: Candidate, predictions: Predictions, samples: Samples, leak: Leak, *, areas: Floats, options: Options) -> Judged:
     card = candidate.classifier.card
     groupings = _groupings(samples, card, options.grouping)
     evaluation = evaluate(
@@ -152,6 +154,7 @@ def _judge(candidate: Candidate, predictions: Predictions, samples: Samples, lea
         samples,
         class_map=_known_to(card, options.class_map),
         groupings=groupings,
+        areas=areas,
         draws=options.draws,
         seed=options.seed,
     )

@@ -135,6 +135,12 @@ def _print(report: Report, out: Path) -> None:
         rows.append((model.key, *values, "; ".join(worst)))
     console.table(columns, rows)
     for model in report.models:
+        if sizes := model.evaluation.sizes:
+            three = (sizes.area, sizes.model, sizes.model_same_size)
+            alone, own, same = (number("auc", each.value) for each in three)
+            console.say(
+                f"{model.key}: AUC of the cell's area alone {alone}, of the model {own}, of the model among cells of the same size {same}."
+            )
         for sentence in (*model.leak.sentences, *model.evaluation.notes):
             (console.warn if sentence.startswith("leaky") else console.say)(f"{model.key}: {sentence}")
     for sentence in report.unreadable:

@@ -72,7 +72,8 @@ def _fractions(comparison: Comparison) -> list[str]:
     if len(slides) > 1:
         sentence += f", {comparison.b.name} being {points(abs(found.bias))} points {'higher' if found.bias > 0 else 'lower'} in the mean"
     sentence = sentence if apart else f"Apparent blast fractions are the same on {where}"
-    few = f" From {len(slides)} slides that says little." if len(slides) < FEW_SLIDES and apart else ""
+    said = "One slide says" if len(slides) == 1 else f"{len(slides)} slides say"
+    few = f" {said} little." if len(slides) < FEW_SLIDES and apart else ""
     changed = sum(bool(each.verdict_changes) for each in comparison.at("cells", "fractions"))
     verdicts = (
         f" On {changed} of {len(comparison.at('cells', 'fractions'))} slides a verdict changes." if changed else " No verdict changes."
