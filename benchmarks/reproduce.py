@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ import numpy as np
 
 from classifiers.base import ClassifierError, Predictions
 from classifiers.card import ModelCard
+from classifiers.cores import usable_cores
 from classifiers.datasets import Samples, checking, load
 from classifiers.datasets.finding import KINDS
 from classifiers.ensembles import combine
@@ -254,7 +254,7 @@ def machine(device: str) -> str:
 
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return f"1 {torch.cuda.get_device_name(0)}"
-    return f"{len(os.sched_getaffinity(0))} CPU cores"
+    return f"{usable_cores()} CPU cores"
 
 
 def row(name: str, results: Mapping[SplitKind, Reproduced]) -> tuple[object, ...]:

@@ -17,7 +17,6 @@ the few that are near are compared in all eight ways. Nothing is missed by this.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from classifiers.cores import usable_cores
 from classifiers.datasets.base import DatasetError, Picture, Samples, read_bytes, read_picture
 from classifiers.preprocess.framing import BLACK
 
@@ -80,7 +80,7 @@ def look(samples: Samples, show: Callable[[int], None] | None = None) -> Seen:
     textures = np.zeros((n, THUMBNAIL_PX, THUMBNAIL_PX), np.float32)
     colours = np.zeros((n, COLOURS_PX, COLOURS_PX, 3), np.uint8)
     unreadable: dict[int, str] = {}
-    with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)) as pool:
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
         for row, found in enumerate(pool.map(lambda row: _look_at(samples, row), range(n))):
             if isinstance(found, DatasetError):
                 unreadable[row] = str(found)

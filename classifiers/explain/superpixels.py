@@ -11,7 +11,6 @@ ground: on cells cut out on black, grey in the black says more than the cell doe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeAlias, get_args
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from skimage import segmentation
 
 from classifiers.base import ClassifierError
+from classifiers.cores import usable_cores
 
 Method = Literal["quickshift", "slic"]
 Hiding = Literal["grey", "mean", "black"]
@@ -31,7 +31,6 @@ HIDINGS: tuple[str, ...] = get_args(Hiding)
 USUAL_PX = 250  # the side of the pictures that `kernel_size` is given for
 LEAST_KERNEL = 1.0  # px; with less a pixel has no neighbours
 GREY = 128
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Labels: TypeAlias = NDArray[np.int32]
 
@@ -82,7 +81,7 @@ def segment_all(crops: NDArray[np.uint8], options: Mapping[str, Any]) -> list[La
     """Return the superpixels of each crop, by `options` of `segment`; several at once, since quick shift lets other threads work."""
     if len(crops) < 2:
         return [segment(crop, **options) for crop in crops]
-    with ThreadPoolExecutor(min(len(crops), THREADS), "superpixels") as pool:
+    with ThreadPoolExecutor(min(len(crops), usable_cores()), "superpixels") as pool:
         return list(pool.map(lambda crop: segment(crop, **options), crops))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from classifiers.allocator import keep_freed_memory
 from classifiers.base import ClassifierError
 from classifiers.calibration import read_rule
 from classifiers.card import ModelCard
+from classifiers.cores import usable_cores
 from classifiers.datasets import Samples
 from classifiers.folder import CARD_FILE, WEIGHTS_FILE
 from classifiers.networks import pretrained
@@ -110,8 +110,7 @@ def choose_precision(wanted: str, device: torch.device) -> bool:
 
 def usable_threads(processes: int) -> int:
     """Return how many threads each process may compute with."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // processes)
+    return max(1, usable_cores() // processes)
 
 
 def make_order(samples: Samples, recipe: Recipe, split: Split, *, seed: int, half: bool, threads: int, weights: str | Path | None) -> Order:
