@@ -232,7 +232,7 @@ def measure(done: Trained, kind: SplitKind, plan: Plan) -> Reproduced:
         epochs=done.epochs,
         minutes=round(done.seconds / 60, 1),
         waiting=round(done.waiting, 4),
-        machine=", ".join([machine(plan.device), *sorted(done.precisions - {"fp32"})]),
+        machine=", ".join([machine(plan.device), *(f"{each} precision" for each in sorted(done.precisions - {"fp32"}))]),
         imagenet=done.imagenet,
         subjects=len(set(tested.groups)) if by_subject else None,
         low=round(main.low, 4) if by_subject and main.low is not None else None,

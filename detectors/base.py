@@ -40,6 +40,7 @@ class Detector(ABC):
 
     name: str
     needs_scale: bool = False  # True: `mpp` must be given
+    guesses_scale: bool = False  # True: where `mpp` is None, `tuned` takes a scale from what the coarse picture shows
     digest: str = ""  # sha256 of the weights; empty where there are none
 
     @abstractmethod

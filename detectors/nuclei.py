@@ -40,6 +40,7 @@ class NucleiDetector(Detector):
     """
 
     name = "nuclei"
+    guesses_scale = True
 
     def __init__(self, rules: NucleusRules | None = None) -> None:
         self.rules = rules or NucleusRules()

@@ -26,7 +26,7 @@ def build_classifier(config: ScanConfig) -> Classifier:
     batch_size = config.batch_size if config.batch_size == "auto" else int(config.batch_size)
     options = {"device": config.device, "batch_size": batch_size, "precision": config.precision}
     try:
-        if _is_folder(named):
+        if is_place(named):
             return plugins.load(plugins.MODEL_FOLDER)(Path(named), **options)  # type: ignore[no-any-return]
         return plugins.find("smearscan.classifiers", named)(**options)  # type: ignore[no-any-return]
     except (ClassifierError, CardError) as error:
@@ -81,6 +81,6 @@ def _field_options(config: ScanConfig) -> dict[str, object]:
     }
 
 
-def _is_folder(named: str) -> bool:
+def is_place(named: str) -> bool:
     """Whether a model is given by its place: anything with a separator, and any folder that is there."""
     return "/" in named or "\\" in named or Path(named).is_dir()

@@ -21,6 +21,7 @@ from detectors import Detector
 from smearscan import proposals
 from smearscan.errors import UnreadableSlide
 from smearscan.reading import SlideSpec, SurveyTask, opened, read_tile
+from smearscan.red_cells import contradiction, remark
 from smearscan.results import Box, SlideInfo, Tile
 from smearscan.workers import Failure, Workers
 
@@ -84,6 +85,9 @@ class CheckTask:
             except UnreadableSlide as error:
                 problems.append(str(error))
         survey = SurveyTask(self.spec, self.detector, None, self.gated, PROBE_PX)()
+        info = survey.info
+        if contradiction(info):
+            problems.append(remark(info))
         total = survey.area.total
         if not survey.tiles:
             problems.append("The gate leaves nothing of it to look at: is it a blood smear? --no-gate looks at everything.")

@@ -26,14 +26,14 @@ class Coarse:
     unseen: tuple[Box, ...]  # what could not be read, level-0 pixels; it is white in the picture
 
 
-def read_coarse(slide: Pixels) -> Coarse:
-    """Return the whole slide in pixels of about the gate's size.
+def read_coarse(slide: Pixels, mpp: float | None) -> Coarse:
+    """Return the whole slide, of `mpp` microns per pixel, in pixels of about the gate's size.
 
     It is averaged from a level that is some times finer: JPEG halves the resolution of colour, and colour is what tells a
     nucleus of a few pixels.
     """
     info = slide.info
-    wanted = gate.coarsest_downsample(info.width, info.height, info.mpp)
+    wanted = gate.coarsest_downsample(info.width, info.height, mpp)
     level = [level for level in info.levels if level.downsample <= max(wanted / FINER_FOR_COLOUR, 1)][-1]
     return _read_reduced(slide, level, max(int(wanted / level.downsample), 1))
 

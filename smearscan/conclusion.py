@@ -16,6 +16,7 @@ from detectors import boxes
 from smearscan import counting, proposals
 from smearscan.percentages import percent
 from smearscan.reading import Survey, TileResult
+from smearscan.red_cells import contradiction
 from smearscan.results import UNREADABLE, Box, Cells, NotScanned, Scanned, SlideCount, SlideMap, SlideOutcome, WindowCount
 
 COUNTING_TILE_UM = 256.0  # the grid on which clustering is judged; about what a 40x field shows
@@ -72,7 +73,7 @@ def conclude(readings: Readings, rules: Rules) -> SlideOutcome:
         flagged=called.blast,
         count=count,
         area=dataclasses.replace(survey.area, unreadable_fraction=unreadable),
-        flags=tuple(_sentence(flag) for flag in (*counting.explain(count), *_window_flags(rules))),
+        flags=tuple(_sentence(flag) for flag in (*_scale_flags(survey), *counting.explain(count), *_window_flags(rules))),
         windows=found if rules.window else None,
         slide_map=_map(readings),
         timings=timings,
@@ -101,6 +102,11 @@ def _count_windows(found: Cells, nucleus: NDArray[np.bool_], readings: Readings,
     kept = candidates[boxes.suppress_windows(found.boxes[candidates], size, sure, groups=blast)]
     cells = _take(found, kept)
     return _count(cells, len(found), readings, rules, windows)
+
+
+def _scale_flags(survey: Survey) -> tuple[str, ...]:
+    doubt = contradiction(survey.info)
+    return (doubt,) if doubt else ()
 
 
 def _window_flags(rules: Rules) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ LENGTH = re.compile(r"(?P<number>\d+(\.\d+)?) ?(?P<unit>um|µm|μm|px)?")
 DURATION = re.compile(r"(?P<number>\d+(\.\d+)?) ?(?P<unit>s|m|h)?")
 CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+# What is taken where none is named. Change it here; help texts, errors and the README's commands follow from it.
+DEFAULT_CLASSIFIER: str | None = None  # a name in classifiers/bundled/
+DEFAULT_DETECTOR: str | None = None  # a name in detectors/bundled/, used with proposals = "yolo" only
+DEFAULT_PROPOSALS = "nuclei"
 MODEL = "NAME|FOLDER"  # how a setting is shown that names a model or gives its place
 
 
@@ -35,7 +39,7 @@ def _setting(default: Any, help_text: str, *, science: bool = False, choices: tu
 class ScanConfig:
     """Every choice of `smearscan run`; the help texts are the fields' documentation."""
 
-    proposals: str = _setting("nuclei", "What proposes cells: nuclei, window, yolo, or an installed plug-in's name.", science=True)
+    proposals: str = _setting(DEFAULT_PROPOSALS, "What proposes cells: nuclei, window, yolo, or an installed plug-in's name.", science=True)
     window_size: str | None = _setting(
         None, "Side of the sliding window, as 112 (px) or 28um. [default: 112]", science=True, metavar="LENGTH"
     )
@@ -48,11 +52,15 @@ class ScanConfig:
         science=True,
         choices=tuple(WINDOW_PRESETS),
     )
-    detector: str | None = _setting(None, "The yolo detector: a name or a model folder.", science=True, metavar=MODEL)
+    detector: str | None = _setting(DEFAULT_DETECTOR, "The yolo detector: a name or a model folder.", science=True, metavar=MODEL)
     trust_weights: bool = _setting(False, "Allow a .pt file as --detector, which can run any code on loading.")
-    confidence: float = _setting(0.25, "Proposals that the yolo detector scores lower are left out.", science=True)
-    nms_iou: float = _setting(0.5, "Overlap (IoU) above which the yolo detector takes two boxes for one cell.", science=True)
-    classifier: str | None = _setting(None, "What calls the cells: a name or a model folder.", science=True, metavar=MODEL)
+    confidence: float | None = _setting(
+        None, "Proposals that the yolo detector scores lower are left out, instead of the card's confidence.", science=True
+    )
+    nms_iou: float | None = _setting(
+        None, "Overlap (IoU) above which the yolo detector takes two boxes for one cell, instead of the card's.", science=True
+    )
+    classifier: str | None = _setting(DEFAULT_CLASSIFIER, "What calls the cells: a name or a model folder.", science=True, metavar=MODEL)
     threshold: float | None = _setting(None, "Call a cell blast from this probability on, instead of the card's threshold.", science=True)
     gate: bool = _setting(
         True, "Leave out glass, thick and blurred parts and parts without nuclei; --no-gate looks at everything.", science=True
@@ -63,6 +71,11 @@ class ScanConfig:
     overlays: int = _setting(50, "Cells of each slide to show with a heat map: the highest scores, and a sample of the rest.", science=True)
     cam: str = _setting("gradcam++", "How heat maps are made, as gradcam++ or scorecam; none leaves them out.", science=True)
     mpp: float | None = _setting(None, "Microns per pixel of slides that do not say it themselves.", science=True)
+    scale_from_red_cells: bool = _setting(
+        True,
+        "Take the scale of slides that do not say it from the size of their red cells, and compare what the others say with it.",
+        science=True,
+    )
     slides_csv: Path | None = _setting(None, "A table with the columns slide, specimen and mpp (the last two optional).", metavar="FILE")
     device: str = _setting("auto", "Where the models run: auto, cpu, cuda, cuda:0,1 or mps.")
     batch_size: str = _setting("auto", "Crops scored at once: auto or a number.", metavar="auto|N")

@@ -7,6 +7,7 @@ and it loads it late, so that `--help` stays quick.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,11 @@ def _rich(width: int | None = None) -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, emoji=False, width=width, soft_wrap=False)
+
+
+def width() -> int:
+    """Return how many characters fit on a line of the terminal; 100 where there is none."""
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def say(message: str) -> None:

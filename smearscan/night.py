@@ -18,8 +18,10 @@ from smearscan.conclusion import Rules
 from smearscan.config import ScanConfig
 from smearscan.errors import ExitCode, SmearscanError
 from smearscan.ledger import Keep, Ledger
+from smearscan.models.card_files import CardFolder, of_run
 from smearscan.percentages import percent
 from smearscan.reading import SlideSpec, slide_spec
+from smearscan.red_cells import remark
 from smearscan.results import NOTICE, SCANNED, NotScanned, Scanned, SlideOutcome
 from smearscan.scan import Engines, Job, ScanRequest, failed_by_bug, scan_slides
 from smearscan.slides import FoundSlide, NotASlide, SlideRow, row_of
@@ -43,6 +45,7 @@ class Order:
     classifier: Classifier
     detector: DetectorChoice
     explainer: Explainer | None = None
+    cards: tuple[CardFolder, ...] = ()  # the pages of the models, for the report
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,13 @@ def prepare(
 ) -> Order:
     """Build the models before any slide is opened; whatever is wrong with them stops the run here."""
     classifier = build_classifier(config)
+    cards = of_run(config, classifier.card)
     if config.threshold is not None and config.threshold != classifier.card.threshold:
         # What the card's subjects were called was called at its own threshold: at another one those counts say nothing.
         classifier.card = dataclasses.replace(classifier.card, threshold=config.threshold, subjects=(), blank_fractions=())
     choice = DetectorChoice(config)
     choice(TYPICAL_MPP)
-    return Order(config, out, tuple(slides), tuple(rejected), table, classifier, choice, build_explainer(config, classifier))
+    return Order(config, out, tuple(slides), tuple(rejected), table, classifier, choice, build_explainer(config, classifier), cards)
 
 
 def run(order: Order, show: Callable[[Sight], None], tell: Callable[[str], None]) -> Ending:
@@ -131,6 +135,7 @@ class _Night:
 
     def run(self) -> Ending:
         engines = Engines()
+        self._write_cards()
         for spec, reason in missing_slides(self.order):
             self.finished(spec, NotScanned(spec.path, "unreadable", reason))
         try:
@@ -169,6 +174,8 @@ class _Night:
         self.bugs += isinstance(outcome, NotScanned) and outcome.traceback is not None
         self._note(spec.key, record, _rounded(outcome.timings))
         self.tell(f"{spec.key}: {in_short(record)}")
+        if outcome.info and (said := remark(outcome.info)):
+            self.tell(f"{spec.key}: {said}")
         self._write_tables()
 
     def _record_of_unreached(self, spec: SlideSpec, outcome: SlideOutcome) -> Mapping[str, Any]:
@@ -258,6 +265,7 @@ class _Night:
             science=self._science(spec),
             input_digest=self.digests.get(spec.key, ""),
             reports=self._report_names(),
+            card_pages={card.kind: card.page for card in self.order.cards},
         )
         return dataclasses.replace(report, overlays={each: reports.overlay_file(each) for each in _shown(report)})
 
@@ -272,6 +280,11 @@ class _Night:
             return row.specimen
         folder, _, name = key.rpartition("/")
         return folder or name
+
+    def _write_cards(self) -> None:
+        for card in self.order.cards:
+            for name, content in card.files.items():
+                self.book.write(f"{card.place}/{name}", content)
 
     def _write_tables(self) -> None:
         tables.write_slides(self.book, self.records, self.rows.values())

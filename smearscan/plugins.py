@@ -9,9 +9,11 @@ Another package adds a detector with ten lines and one entry point:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from smearscan.errors import PluginError
@@ -22,9 +24,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "nuclei": "detectors.nuclei:NucleiDetector",
         "yolo": "detectors.yolo:YoloDetector",
     },
-    "smearscan.classifiers": {
-        "drawn-cells": "classifiers.bundled:drawn_cells",
-    },
+    "smearscan.classifiers": {},  # those that ship are folders, see BUNDLED
     "smearscan.reports": {
         "cells": "smearscan.reports.cells_csv:CellsCsv",
         "geojson": "smearscan.reports.cells_geojson:CellsGeojson",
@@ -37,16 +37,31 @@ BUILT_IN: dict[str, dict[str, str]] = {
 EXPLAINER = "classifiers.explain:build_explainer"  # what makes heat maps, by name
 EXPLAINER_NAMES = "classifiers.explain:names"
 MODEL_FOLDER = "classifiers.opening:open_model"  # what opens a classifier given by its folder
+DETECTOR_CARD = "detectors.yolo_folder:DetectorCard"  # what reads the card in a detector's folder
+BUNDLED = {"classifier": "classifiers.bundled", "detector": "detectors.bundled"}  # the models that ship, a folder each
+TO_ONNX = {"classifier": "classifiers.onnx_export:export", "detector": "detectors.yolo_onnx:export"}
 
 
 def names(group: str) -> list[str]:
     """Return every name that `find` would accept, sorted."""
-    return sorted({*BUILT_IN.get(group, {}), *(point.name for point in entry_points(group=group))})
+    return sorted({*BUILT_IN.get(group, {}), *_shipped(group), *(point.name for point in entry_points(group=group))})
+
+
+def bundled_names(kind: str) -> list[str]:
+    """Return the names of the models that ship, of one kind: classifier or detector."""
+    return load(f"{BUNDLED[kind]}:names")()  # type: ignore[no-any-return]
+
+
+def bundled_folder(kind: str, name: str) -> Path:
+    """Return the folder of a model that ships."""
+    return load(f"{BUNDLED[kind]}:folder")(name)  # type: ignore[no-any-return]
 
 
 def find(group: str, name: str) -> Callable[..., Any]:
     """Return the factory registered under `name`; a built-in wins over a stranger of the same name."""
     kind = group.rsplit(".", 1)[-1].rstrip("s")
+    if name in _shipped(group):
+        return partial(load(f"{BUNDLED[kind]}:open_bundled"), name)
     reference = BUILT_IN.get(group, {}).get(name)
     if reference is None:
         reference = _from_entry_points(group, name)
@@ -65,6 +80,11 @@ def load(reference: str) -> Callable[..., Any]:
     """Return what "module:attribute" names; the attribute may have dots."""
     module, _, attribute = reference.partition(":")
     return attrgetter(attribute)(import_module(module))  # type: ignore[no-any-return]
+
+
+def _shipped(group: str) -> list[str]:
+    """Return the models that ship and are opened by their own name; a detector is opened as `yolo`, with its name as an option."""
+    return bundled_names("classifier") if group == "smearscan.classifiers" else []
 
 
 def _from_entry_points(group: str, name: str) -> str | None:

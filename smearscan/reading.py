@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from classifiers.card import ModelCard
 from detectors import Detector, DetectorError
 from detectors.stain import Stain, learn, nucleus_share
-from smearscan import crops, gate, ledger, overlays, proposals, tiling
+from smearscan import crops, gate, ledger, overlays, proposals, red_cells, tiling
 from smearscan.coarse import Coarse, read_coarse, read_map
 from smearscan.config import ScanConfig
 from smearscan.errors import SlideError
@@ -45,13 +45,14 @@ class SlideSpec:
     mpp: float | None  # from --mpp
     csv_mpp: float | None  # from --slides-csv
     scale_needed: bool
+    red_cells: bool = False  # whether they are asked for the scale
 
 
 def slide_spec(slide: FoundSlide, config: ScanConfig, table: Mapping[str, SlideRow], card: ModelCard | None) -> SlideSpec:
     """Say how a slide is to be opened: with which scale, and whether it needs one."""
     row = row_of(table, slide.key)
     needed = config.needs_scale() or (card is not None and card.crop_um is not None)
-    return SlideSpec(slide.key, slide.path, config.mpp, row.mpp if row else None, needed)
+    return SlideSpec(slide.key, slide.path, config.mpp, row.mpp if row else None, needed, config.scale_from_red_cells)
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,7 @@ class SurveyTask:
     def __call__(self) -> Survey:
         started = time.perf_counter()
         slide = opened(self.spec)
-        info = slide.info
-        coarse = read_coarse(slide)
-        judged = self.judge(coarse, info)
+        info, coarse, judged = self.look(slide)
         tuned = _tuned(self.detector(info.mpp), coarse, info)
         largest = largest_cell(info.mpp)
         crop_reach = 0 if self.card is None else crops.margin(self.card, info.mpp, largest)
@@ -126,6 +125,28 @@ class SurveyTask:
             area=judged.area(**_count_tiles(judged, info)),
             seconds=time.perf_counter() - started,
         )
+
+    def look(self, slide: Slide) -> tuple[SlideInfo, Coarse, gate.Gate]:
+        """Return the slide's facts, its scale settled, with the coarse picture and the gate that belong to this scale."""
+        info = slide.info
+        coarse = read_coarse(slide, info.mpp)
+        judged = self.judge(coarse, info)
+        if not self.spec.red_cells:
+            return info, coarse, judged
+        told, finding = red_cells.settle(slide, info, coarse, judged)
+        if told.mpp is None and self.needs_scale():
+            raise red_cells.refuse(info.path.name, slide.claimed_mpp, finding)
+        if told.mpp != info.mpp:
+            coarse = read_coarse(slide, told.mpp)
+            judged = self.judge(coarse, told)
+        return told, coarse, judged
+
+    def needs_scale(self) -> bool:
+        """Whether the slide cannot be scanned without a scale, or only with one that the detector makes up by itself."""
+        if self.spec.scale_needed:
+            return True
+        detector = self.detector(None)
+        return detector.needs_scale or detector.guesses_scale
 
     def judge(self, coarse: Coarse, info: SlideInfo) -> gate.Gate:
         size = (info.width, info.height)
@@ -230,7 +251,12 @@ _slides: OrderedDict[SlideSpec, Slide] = OrderedDict()
 def opened(spec: SlideSpec) -> Slide:
     """Return the slide, opened once in this process; the one used longest ago is closed when there are too many."""
     if spec not in _slides:
-        _slides[spec] = open_slide(spec.path, mpp=spec.mpp, csv_mpp=spec.csv_mpp, scale_needed=spec.scale_needed)
+        _slides[spec] = open_slide(
+            spec.path,
+            mpp=spec.mpp,
+            csv_mpp=spec.csv_mpp,
+            scale_needed=spec.scale_needed and not spec.red_cells,  # the survey asks the red cells, and refuses where they cannot tell
+        )
     _slides.move_to_end(spec)
     while len(_slides) > OPEN_SLIDES:
         _slides.popitem(last=False)[1].close()

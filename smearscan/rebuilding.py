@@ -2,6 +2,7 @@
 
     slides/*/{slide.json, cells.csv, times.json}  ─▶  cells.geojson.gz, index.html beside them
     all slide.json, run.json                      ─▶  summary.csv, classes.csv, specimens.csv, index.html
+    models/*/card.json                            ─▶  index.html beside it
 
 What is made of the slides' pixels or of every window's score (overlays, the map of the smear, the score map) stays as
 it is; where it is gone, that is said, and the next run over the slides scans those again.
@@ -19,6 +20,8 @@ from smearscan import reports, tables
 from smearscan.errors import ConfigError, OutputError
 from smearscan.ledger import Ledger, is_report, read_records
 from smearscan.ledger.disk import read_json
+from smearscan.models import card_files
+from smearscan.models.shelf import CARD
 from smearscan.reports.spreadsheet import path as path_in_table
 
 STOPPED = "stopped"  # a slide that the run did not reach: its record is in run.json, for nothing is published of it
@@ -65,9 +68,21 @@ def rebuild(out: Path) -> Rebuilt:
                 rebuilt.problems.append(f"The results of {key} are gone: run again with the slide.")
         rows = [reports.summary_row(record, times[key]) for key, record in rebuilt.records.items()]
         tables.write_slides(book, rebuilt.records, rows)
+        _rebuild_cards(book, rebuilt)
         tables.write_specimens(book, rebuilt.records)
         tables.write_index(book, rebuilt.records, str(facts.get("started") or ""))
     return rebuilt
+
+
+def _rebuild_cards(book: Ledger, rebuilt: Rebuilt) -> None:
+    """Write the pages of the models' cards again from the cards that lie beside them."""
+    named = {(page, kind) for record in rebuilt.records.values() for kind, page in record.get("card_pages", {}).items()}
+    for page, kind in sorted(named):
+        folder = (book.out / PurePosixPath(page)).parent
+        if (folder / CARD).is_file():
+            book.write(page, card_files.again(folder, kind))
+        else:
+            rebuilt.problems.append(f"The card of the {kind} in {folder.name} is gone: run again with the slides.")
 
 
 def _slides_of_run(found: Iterable[str], facts: Mapping[str, Any], out: Path) -> list[str]:

@@ -45,12 +45,14 @@ class SlideInfo:
     width: int
     height: int
     mpp: float | None  # microns per level-0 pixel
-    mpp_source: str | None  # "slides-csv", "file" or "--mpp"
+    mpp_source: str | None  # "slides-csv", "file", "--mpp" or "red cells"
     levels: tuple[Level, ...]
     bounds_left: int = 0  # what QuPath subtracts: openslide.bounds-x and -y
     bounds_top: int = 0
     notes: tuple[str, ...] = ()  # what the reader had to decide, in sentences for the report
     bytes_on_disk: int = 0
+    red_cell_mpp: float | None = None  # what the size of its red cells says, None where it was not asked or they cannot tell
+    red_cell_spread: float | None = None  # interquartile range of what parts of the slide say, of their median
 
 
 class Pixels(Protocol):

@@ -28,12 +28,13 @@ DRIVERS = {
     "coarse",
     "salvage",
     "reading",
+    "red_cells",
     "conclusion",
     "workers",
     "stopping",
     "machine",
 }  # what `smearscan run` is made of
-DRIVERS |= {"smears", "checking", "tables", "rebuilding", "explaining", "labels", "compare", "cluster", "review"}
+DRIVERS |= {"smears", "checking", "tables", "rebuilding", "explaining", "labels", "compare", "models", "cluster", "review"}
 CONSOLE = {"console"}
 TOP = {"cli", "__main__"}
 TESTING = {"testing"}
@@ -41,7 +42,7 @@ ROOMS = GROUND | STEPS | DRIVERS | CONSOLE | TOP | TESTING
 
 # What smearscan may know of the leaf packages; everything concrete is reached by name through smearscan.plugins.
 OPEN_TO_SMEARSCAN = {
-    "detectors": {"", "base", "boxes", "stain"},
+    "detectors": {"", "base", "boxes", "stain", "scale"},  # the last three are arithmetic on boxes and pictures
     "classifiers": {"", "base", "card", "explain.inside"},  # the last is arithmetic on maps, as detectors.boxes is on boxes
 }
 
@@ -57,7 +58,8 @@ WORKSHOPS = {
         "ensembles",
         "evaluation",
         "explain",
-    }
+    },
+    "detectors": {"training"},
 }
 
 # Heavy libraries and the only places that may import them.
@@ -80,6 +82,8 @@ HOMES = {
     "captum": ("classifiers/explain/",),
     "timm": ("classifiers/networks/timm_families",),
     "matplotlib": ("classifiers/",),
+    "onnx": ("classifiers/onnx_export", "detectors/yolo_onnx"),
+    "onnxruntime": ("classifiers/onnx_export", "detectors/yolo_onnx"),
     "optuna": ("classifiers/tuning", "classifiers/ensembles"),
 }
 

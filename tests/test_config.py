@@ -36,6 +36,7 @@ def test_every_field_can_stand_in_toml(tmp_path: Path) -> None:
         cam = "scorecam"
         verdicts = [0.05, 0.2]
         mpp = 0.25
+        scale_from_red_cells = false
         slides_csv = "slides.csv"
         device = "cpu"
         batch_size = 64
@@ -64,6 +65,7 @@ def test_every_field_can_stand_in_toml(tmp_path: Path) -> None:
         cam="scorecam",
         verdicts=(0.05, 0.2),
         mpp=0.25,
+        scale_from_red_cells=False,
         slides_csv=tmp_path / "slides.csv",
         device="cpu",
         batch_size="64",

@@ -100,4 +100,5 @@ class _Pairs:
     def shares(self, counts: Floats) -> Floats:
         """Return the share for each row of `counts`, (draws, groups)."""
         won, pairs = (((counts @ each) * counts).sum(axis=1) for each in (self._won, self._all))
-        return np.divide(won, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+        shares: Floats = np.divide(won, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+        return shares

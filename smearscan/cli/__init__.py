@@ -20,11 +20,12 @@ VERBS = {
     "compare": "Compare two reports, or ways to scan, cell by cell.",
     "data": "Look at labelled cells: classes, subjects, duplicates, leaks.",
     "smear": "Draw a synthetic smear with known truth.",
-    "train": "Train a classifier from labelled cells.",
+    "train": "Train a classifier from labelled cells, or a detector from boxed ones.",
     "tune": "Find a recipe's best values by trying many.",
     "ensemble": "Put several trained models together as one.",
     "evaluate": "Say how good models are on labelled cells.",
     "explain": "Show why cells were called so: heat maps, LIME, SHAP, activations.",
+    "models": "List, show, check and export the models that ship, or any other.",
     "recipes": "List the published systems that can be trained here.",
 }
 

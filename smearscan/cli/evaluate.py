@@ -137,9 +137,9 @@ def _print(report: Report, out: Path) -> None:
     for model in report.models:
         if sizes := model.evaluation.sizes:
             three = (sizes.area, sizes.model, sizes.model_same_size)
-            alone, own, same = (number("auc", each.value) for each in three)
+            area, own, same = (number("auc", each.value) for each in three)
             console.say(
-                f"{model.key}: AUC of the cell's area alone {alone}, of the model {own}, of the model among cells of the same size {same}."
+                f"{model.key}: AUC of the cell's area alone {area}, of the model {own}, of the model among cells of the same size {same}."
             )
         for sentence in (*model.leak.sentences, *model.evaluation.notes):
             (console.warn if sentence.startswith("leaky") else console.say)(f"{model.key}: {sentence}")

@@ -23,13 +23,28 @@ COLUMNS = ("slide", "size", "levels", "um/px", "from", "tiles", "reader", "on di
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, readable=False))
 @click.option("--mpp", type=float, help="Microns per pixel of slides that do not say it themselves.")
 @click.option("--slides-csv", type=click.Path(path_type=Path), metavar="FILE", help="A table with the columns slide, specimen and mpp.")
+@click.option(
+    "--scale-from-red-cells/--no-scale-from-red-cells",
+    default=True,
+    help="Take the scale of slides that do not say it from the size of their red cells.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write everything to stdout as JSON.")
 @click.pass_context
-def inspect(context: click.Context, paths: tuple[Path, ...], mpp: float | None, slides_csv: Path | None, as_json: bool) -> None:
+def inspect(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    *,
+    mpp: float | None,
+    slides_csv: Path | None,
+    scale_from_red_cells: bool,
+    as_json: bool,
+) -> None:
     """Show the size, scale and layout of slides: of every slide in the files and folders PATH...
 
-    Exit code 3: some cannot be opened; 4: none can.
+    Pixels are looked at only of slides that do not say their scale; `smearscan check` compares the others' scale with
+    their red cells, too. Exit code 3: some cannot be opened; 4: none can.
     """
+    from smearscan.red_cells import look_for_scale
     from smearscan.slides import open_slide, row_of
 
     found, rows = list_slides(paths, slides_csv)
@@ -39,7 +54,8 @@ def inspect(context: click.Context, paths: tuple[Path, ...], mpp: float | None, 
         row = row_of(rows, slide.key)
         try:
             with open_slide(slide.path, mpp=mpp, csv_mpp=row.mpp if row else None, scale_needed=False) as open_one:
-                opened.append((slide, open_one.info))
+                info = open_one.info
+                opened.append((slide, look_for_scale(open_one) if info.mpp is None and scale_from_red_cells else info))
         except SlideError as error:
             refused.append((slide, str(error)))
     if as_json:
@@ -56,11 +72,13 @@ def _exit_code(opened: list[Any], refused: list[Any], rejected: tuple[NotASlide,
 
 
 def _show(opened: list[tuple[FoundSlide, SlideInfo]], refused: list[tuple[FoundSlide, str]], rejected: tuple[NotASlide, ...]) -> None:
+    from smearscan.red_cells import remark
+
     if opened:
         console.table(COLUMNS, [_row(slide, info) for slide, info in opened], right=("size", "levels", "um/px", "on disk"))
     for slide, info in opened:
-        unknown = ("its microns per pixel are not known: give them with --mpp or --slides-csv",) if info.mpp is None else ()
-        for note in info.notes + unknown:
+        unknown = "its microns per pixel are not known: give them with --mpp or --slides-csv" if info.mpp is None else remark(info)
+        for note in (*info.notes, *([unknown] if unknown else ())):
             console.say(f"{slide.key}: {note}")
     for slide, reason in refused:
         console.say(reason if reason.startswith(slide.key) else f"{slide.key}: {reason}")

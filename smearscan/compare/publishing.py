@@ -23,6 +23,7 @@ from smearscan.errors import ConfigError, OutputError
 from smearscan.labels import Labels
 from smearscan.reports.pages import write_page
 from smearscan.reports.pages.comparison_page import compared_slide_page, comparison_page
+from smearscan.reports.pages.files import href
 
 RECORD, PAGE = "comparison.json", "index.html"
 
@@ -85,8 +86,16 @@ def _fill(task: _Task) -> tuple[Comparison, dict[str, Any]]:
     (folder / "comparison.csv").write_text(comparison_csv(comparison), encoding="utf-8", errors="backslashreplace", newline="")
     (folder / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
     links = {"a": f"{link_between(out, a.folder)}/{PAGE}", "b": f"{link_between(out, b.folder)}/{PAGE}"}
-    write_page(folder, comparison_page(record, pages, links))
+    cards = {"a": _card_page(a, out), "b": _card_page(b, out)}
+    write_page(folder, comparison_page(record, pages, links, cards))
     return comparison, record
+
+
+def _card_page(report: Report, out: Path) -> str:
+    """Return a link to the card of a report's classifier; "" where the report has none."""
+    pages = (slide.record.get("card_pages", {}).get("classifier", "") for slide in report.slides.values())
+    page = next(filter(None, pages), "")
+    return f"{link_between(out, report.folder)}/{href(page)}" if page else ""
 
 
 def _write_slide_page(slide: SlideComparison, cells: SlideCells, task: _Task, place: PurePosixPath) -> None:

@@ -39,6 +39,7 @@ class SlideReport:
     input_digest: str  # "" where the file could not even be read
     overlays: Mapping[str, str] = field(default_factory=dict)  # cell's id -> file in the slide's folder
     reports: tuple[str, ...] = ()  # the writers that were asked for
+    card_pages: Mapping[str, str] = field(default_factory=dict)  # of "classifier" and "detector", from the report's folder
 
     @cached_property
     def cell_ids(self) -> tuple[str, ...]:

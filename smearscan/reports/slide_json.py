@@ -36,7 +36,9 @@ def slide_record(slide: SlideReport) -> dict[str, Any]:
         "science": slide.science,
         "reports": sorted(slide.reports),
         "detector": dataclasses.asdict(slide.detector),
-        "classifier": dataclasses.asdict(slide.card),
+        # What a card says for readers only stands once in the report, on the card's own page.
+        "classifier": {**dataclasses.asdict(slide.card), "extra": {}},
+        "card_pages": dict(slide.card_pages),
         "info": None if outcome.info is None else _info(outcome.info, outcome, slide.key),
         "count": rounded(scanned.count) if scanned else None,
         "area": rounded(scanned.area) if scanned else None,

@@ -1,4 +1,8 @@
-"""How large a pixel is: per-slide CSV before the file before --mpp, and only what can be true."""
+"""How large a pixel is: per-slide CSV before the file before --mpp, and only what can be true.
+
+What the file says is not used where no microscope has such a scale (72 dpi): then --mpp holds, and without it the slide
+has no scale as far as this goes. `smearscan.red_cells` may find one in its pixels.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +80,7 @@ def settle_scale(
     said = [(source, value) for source, value in (("slides-csv", csv_mpp), ("file", file_mpp), ("--mpp", mpp)) if value is not None]
     if not said:
         if needed:
-            raise MissingResolution(_missing(name, claimed))
+            raise MissingResolution(say_missing(name, claimed))
         return Scale(None, None, notes)
     (source, chosen), *others = said
     for other_source, other in others:
@@ -98,11 +102,14 @@ def _weigh_claim(claimed: tuple[float, float] | None) -> tuple[float | None, tup
     return mean, ()
 
 
-def _missing(name: str, claimed: tuple[float, float] | None) -> str:
+def say_missing(name: str, claimed: tuple[float, float] | None, red_cells: str = "") -> str:
+    """Say that a slide has no scale, and what to do; `red_cells` is why theirs does not serve, as a clause."""
     ask = "Give it with --mpp or in --slides-csv."
+    why = f", and {red_cells}" if red_cells else ""
     if claimed is None:
-        return f"{name} does not say its microns per pixel. {ask}"
-    return f"{name} says {_spell(claimed)} um per pixel, which is implausible for a microscope slide, so its scale is not known. {ask}"
+        return f"{name} does not say its microns per pixel{why}. {ask}"
+    said = f"{name} says {_spell(claimed)} um per pixel, which is implausible for a microscope slide"
+    return f"{said}{why}. {ask}" if why else f"{said}, so its scale is not known. {ask}"
 
 
 def _spell(claimed: tuple[float, float]) -> str:

@@ -26,6 +26,7 @@ Triple = tuple[float, float, float]
 NUCLEUS: Triple = (0.70, 1.42, 0.45)
 _CYTOPLASM_LIGHT = 1.13  # glass against the palest cytoplasm, which takes about a tenth of the light
 _TRIES = 60
+_LEAST_DENSITY = 0.05  # of a nucleus, in any colour
 _SAMPLE = 48  # cells from which a folder's stain is taken
 _DARKEST = 0.3  # share of a cell's pixels that is nucleus in every kind of white cell
 _OPTICS_UM = 0.13  # how sharp cut-outs are themselves
@@ -99,8 +100,9 @@ def make_pool(cells: Sequence[CellFile], share: float, mpp: float | None, look: 
         raise ConfigError(f"{cells[0].path} does not say its microns per pixel. Give them with --cells-mpp.")
     glass = opened[0][0].glass or _glass([found for _, found in opened])
     nuclei = np.median([_nucleus(found, glass) for _, found in opened], axis=0)
-    target = np.array(NUCLEUS if look.nucleus is None else np.sqrt(np.array(NUCLEUS) * np.array(look.nucleus)))
-    gain = np.clip(target * variation / np.maximum(nuclei, 0.05), 0.35, 2.5)
+    # A nucleus may let more blue through than the glass beside it: its density there is then next to none.
+    target = np.array(NUCLEUS if look.nucleus is None else np.sqrt(np.array(NUCLEUS) * np.maximum(look.nucleus, _LEAST_DENSITY)))
+    gain = np.clip(target * variation / np.maximum(nuclei, _LEAST_DENSITY), 0.35, 2.5)
     return CellPool(tuple(cells), share, mpp, glass, (float(gain[0]), float(gain[1]), float(gain[2])))
 
 

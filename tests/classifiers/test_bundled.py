@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -10,8 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from classifiers.base import Classifier
-from classifiers.bundled import drawn_cells
+from classifiers import bundled
+from classifiers.base import Classifier, ClassifierError
 from classifiers.folder import read_model
 from smearscan import crops, plugins
 from smearscan.smears import SmearPlan, plan_smear
@@ -33,15 +34,26 @@ def load_example(name: str) -> ModuleType:
 class TestDrawnCellsContract(ClassifierContract):
     @pytest.fixture
     def classifier(self) -> Classifier:
-        return drawn_cells(device="cpu")
+        return bundled.open_bundled("drawn-cells", device="cpu")
 
 
 def test_it_is_found_by_name() -> None:
-    assert plugins.find("smearscan.classifiers", "drawn-cells") is drawn_cells
+    assert plugins.find("smearscan.classifiers", "drawn-cells")(device="cpu").card.name == "drawn-cells"
+    assert "drawn-cells" in plugins.names("smearscan.classifiers")
+
+
+def test_any_folder_with_a_card_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(bundled.folder("drawn-cells"), tmp_path / "another")
+    (tmp_path / "no-model").mkdir()
+    monkeypatch.setattr(bundled, "HERE", tmp_path)
+    assert plugins.names("smearscan.classifiers") == bundled.names() == ["another"]
+    assert plugins.find("smearscan.classifiers", "another")(device="cpu").card.crop_px == 64
+    with pytest.raises(ClassifierError, match="No classifier named 'drawn-cells' ships. Those that do: another"):
+        bundled.folder("drawn-cells")
 
 
 def test_its_card_says_what_it_is_and_carries_what_the_numbers_need() -> None:
-    card = drawn_cells(device="cpu").card
+    card = bundled.open_bundled("drawn-cells", device="cpu").card
     assert "means nothing on real slides" in card.summary
     assert card.roles == {"blast": "blast", "other": "other", "smudge": "excluded", "artefact": "excluded"}
     assert card.crop_px == 64
@@ -57,7 +69,7 @@ def test_its_card_says_what_it_is_and_carries_what_the_numbers_need() -> None:
 
 def test_it_tells_the_cells_of_a_fresh_smear_apart() -> None:
     """Seeds of the training set begin at 1000: this smear was in none of its parts."""
-    classifier = drawn_cells(device="cpu")
+    classifier = bundled.open_bundled("drawn-cells", device="cpu")
     smear = plan_smear(SmearPlan(width=1400, height=1400, seed=77, white_cells=60, blast_fraction=0.5, smudge_fraction=0.2, layout="field"))
     truth = [cell for cell in smear.truth if cell.kind != "debris"]
     boxes = np.array([cell.box for cell in truth])

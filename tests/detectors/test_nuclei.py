@@ -189,7 +189,7 @@ def test_drawn_cells_are_found_once_each(detection: ModuleType) -> None:
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "recall", "precision"), [("bccd", 0.95, 0.85), ("txl_pbc", 0.95, 0.95)])
 def test_white_cells_of_real_fields_are_found(detection: ModuleType, data_folder: Path, name: str, recall: float, precision: float) -> None:
-    figures = detection.measure(NucleiDetector(), detection.SETS[name](data_folder / name))
+    figures = detection.measure(NucleiDetector(), detection.fields_of(data_folder / name))
     assert figures.cells > 300
     assert figures.recall >= recall
     assert figures.precision >= precision

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from smearscan.reports import SlideReport, slide_record
+from smearscan.reports.card_view import view_card
 from smearscan.reports.pages import batch_page
+from smearscan.reports.pages.card_page import card_page
 from smearscan.results import Scanned
 from smearscan.testing.browser import Browser, Page, find_browser
+from smearscan.testing.cards import write_full_model
 from smearscan.testing.reports import fake_failure, fake_scanned
 
 pytestmark = pytest.mark.slow
@@ -225,6 +228,23 @@ def test_every_page_opens_without_an_error_and_its_pictures_load(page: Page, rep
         assert [source for source in page.run(broken) if source] == []
         assert page.run("document.documentElement.scrollWidth") <= width, f"{path} is wider than the window"
         assert page.run("getComputedStyle(document.body).backgroundColor") == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)")
+
+
+def test_a_model_card_fits_narrow_and_wide_light_and_dark(page: Page, tmp_path: Path) -> None:
+    card = write_full_model(tmp_path)
+    view = view_card("classifier", card, lambda name: (tmp_path / name).is_file())
+    (tmp_path / "index.html").write_text(card_page(view), encoding="utf-8")
+    for width, dark in itertools.product((1280, 400), (False, True)):
+        page.look(width, 800, dark=dark)
+        page.open((tmp_path / "index.html").as_uri())
+        page.run("document.querySelectorAll('img').forEach(each => { each.loading = 'eager' })")
+        page.run("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        broken = "Promise.all([...document.images].map(each => each.decode().then(() => '', () => each.src)))"
+        assert [source for source in page.run(broken) if source] == []
+        shown = "[...document.images].map(each => each.currentSrc.split('/').pop())"
+        assert page.run(shown) == ["0.png", "modes-dark.png" if dark else "modes.png"]
+        assert page.run("document.documentElement.scrollWidth") <= width
+        assert page.run("[...document.querySelectorAll('svg')].every(each => each.getBoundingClientRect().width > 200)")
 
 
 def test_hostile_names_run_nothing_and_their_links_lead_there(page: Page, report: Path, slides: Mapping[str, SlideReport]) -> None:

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from classifiers.datasets import load
 from detectors.nuclei import NucleiDetector
 from smearscan.cli import smearscan
 from smearscan.errors import ConfigError
@@ -26,8 +27,10 @@ from smearscan.smears.cell_folders import choose_cells, read_cell_folder, read_s
 from smearscan.smears.cutting import cut_white_cells, read_annotations
 from smearscan.smears.field_pictures import read_field
 from smearscan.smears.quilting import cheapest_line, keep_whole
-from smearscan.smears.real_backgrounds import RealBackground, turned_place
+from smearscan.smears.real_backgrounds import Look, RealBackground, turned_place
+from smearscan.smears.real_cells import make_pool
 from smearscan.smears.soft_edges import read_pasteable
+from smearscan.smears.training_cells import Shape, cut_slide, write_table
 
 FIELD_MPP, CELL_MPP = 0.19, 0.08
 PLAN = SmearPlan(1300, 1100, 0.25, seed=3, white_cells=18, blast_fraction=1 / 3, smudge_fraction=0, debris_per_mm2=0)
@@ -370,3 +373,35 @@ def test_a_slide_of_real_pictures_holds_the_cells_that_its_truth_names(data_fold
     assert sum(hits) >= 23
     assert len(found) <= 26
     assert {origin["subject"] for origin in made.smear.origins} == {"A11", "H24"}
+
+
+def test_crops_to_train_with_show_the_cell_that_their_line_names_or_none(composed: Composed, tmp_path: Path) -> None:
+    shape = Shape(crop_px=64, crop_um=16.0)
+    groups = {origin["file"]: "one person" for origin in composed.smear.origins if origin["subject"] == "A1"}
+    lines = cut_slide(composed, tmp_path, "slide", shape, groups=groups, empty=0.5, seed=1)
+    write_table(tmp_path / "crops.csv", lines)
+    samples = load(tmp_path)
+    assert samples.roles == {"blast": "blast", "other": "other", "no white cell": "excluded"}
+    truth, labels = composed.smear.truth, [samples.classes[label] for label in samples.labels]
+    assert labels[: len(truth)] == [cell.kind for cell in truth]
+    assert set(labels[len(truth) :]) == {"no white cell"}
+    assert "one person" in samples.groups
+    assert "A1" not in samples.groups  # the cell's own folder says so, the caller knows better
+    crops = samples.crops(range(len(samples)), 64)
+    middle = crops[:, 26:38, 26:38].astype(float).mean(axis=(1, 2, 3))
+    assert middle[: len(truth)].max() < middle[len(truth) :].mean()  # nuclei are dark, and what lies beside cells is not
+
+
+def test_the_same_seed_cuts_the_same_crops(composed: Composed, tmp_path: Path) -> None:
+    shape = Shape(crop_px=32, crop_um=16.0)
+    for name in ("one", "two"):
+        write_table(tmp_path / name / "crops.csv", cut_slide(composed, tmp_path / name, "slide", shape, groups={}, empty=0.5, seed=1))
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
+    assert all((tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes() for path in files)
+
+
+def test_a_nucleus_that_lets_more_blue_through_than_glass_makes_no_hole(cells: Path) -> None:
+    look = Look(glass=(238, 235, 234), blur=1.0, noise=1.0, nucleus=(0.7, 1.4, -0.02))
+    found = make_pool(read_cell_folder(cells).cells, 1.0, CELL_MPP, look, np.ones(3))
+    assert np.isfinite(found.gain).all()
+    assert min(found.gain) > 0

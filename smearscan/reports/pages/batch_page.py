@@ -90,6 +90,14 @@ def _counts(rows: Iterable[Row]) -> Mapping[str, int]:
     return {name: counts[name] for name in ("scanned", "partial", "not scanned")}
 
 
-def _models(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the models of the run by what they do, each with its name and the first digits of its digest."""
-    return [(kind, sorted({(each[kind]["name"], each[kind]["sha256"][:12]) for each in records})) for kind in ("classifier", "detector")]
+def _models(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Return the models of the run by what they do, each with its name, the first digits of its digest and its card's page."""
+    return [(kind, _of_kind(records, kind)) for kind in ("classifier", "detector")]
+
+
+def _of_kind(records: Sequence[Mapping[str, Any]], kind: str) -> list[tuple[str, str, str]]:
+    pages: dict[tuple[str, str], str] = {}
+    for record in records:
+        model = wording.model_name(record[kind]), record[kind]["sha256"][:12]
+        pages[model] = pages.get(model) or record.get("card_pages", {}).get(kind, "")  # a slide of an earlier version knows of none
+    return [(*model, href(page)) for model, page in sorted(pages.items())]

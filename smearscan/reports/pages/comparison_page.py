@@ -40,8 +40,11 @@ class Point:
     up: tuple[float, float] | None = None
 
 
-def comparison_page(record: Record, pages: Mapping[str, str], links: Mapping[str, str]) -> str:
-    """Return index.html of a comparison from its record; `pages` are those of its slides, `links` lead to both reports."""
+def comparison_page(record: Record, pages: Mapping[str, str], links: Mapping[str, str], cards: Mapping[str, str] | None = None) -> str:
+    """Return index.html of a comparison from its record; `pages` are those of its slides.
+
+    `links` lead to both reports, `cards` to those of their classifiers where they have one.
+    """
     return render(
         "comparison.html.j2",
         "comparison.js",
@@ -51,6 +54,7 @@ def comparison_page(record: Record, pages: Mapping[str, str], links: Mapping[str
         a=record["a"]["name"],
         b=record["b"]["name"],
         links=links,
+        cards={"a": "", "b": "", **(cards or {})},
         pages={key: href(page) for key, page in pages.items()},
         rows=mode_rows(record),
         scatter=_scatter(record, pages),

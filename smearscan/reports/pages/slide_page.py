@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from smearscan.percentages import percent
 from smearscan.reports.cell_table import CellTable
-from smearscan.reports.pages import figures
+from smearscan.reports.pages import figures, wording
 from smearscan.reports.pages.choosing import GALLERY_CELLS, near_misses, rank
-from smearscan.reports.pages.files import AREAS, MAP, PageFiles
+from smearscan.reports.pages.files import AREAS, MAP, PAGE, PageFiles, href
 from smearscan.reports.pages.templating import render
 from smearscan.reports.slide_json import card_of
 
 DOTS: Final = 100_000  # that a map of 1,600 px can show; of more, every n-th cell that is not flagged
+KINDS: Final = ("classifier", "detector")
 TRACEBACK: Final = "traceback.txt"
 OTHER, BLAST, EXCLUDED = range(3)  # how the map marks a cell
 LINKS: Final = {  # what else may lie in the folder
@@ -50,7 +51,8 @@ def slide_page(record: Mapping[str, Any], cells: CellTable | None, files: PageFi
     `cells` is None for a slide that was not scanned.
     """
     home = "../" * (record["key"].count("/") + 2) + "index.html"
-    known: dict[str, Any] = {"record": record, "home": home, "links": _links(files)}
+    names = {kind: wording.model_name(record[kind]) for kind in KINDS}
+    known: dict[str, Any] = {"record": record, "home": home, "links": _links(files), "shown": names, "cards": _cards(record, home)}
     if cells is None or record["count"] is None:
         return render("not_scanned.html.j2", "not_scanned.js", {}, **known, is_bug=TRACEBACK in files.names)
     scores = card_of(record).blast_probability(cells.probabilities)
@@ -146,6 +148,12 @@ def _dots(cells: CellTable, always: Sequence[int]) -> NDArray[np.intp]:
 def _links(files: PageFiles) -> list[tuple[str, str]]:
     present = {"slide.json"} | files.names  # the record is written after everything else
     return [(name, text) for name, text in LINKS.items() if name in present]
+
+
+def _cards(record: Mapping[str, Any], home: str) -> dict[str, str]:
+    """Return links to the cards of the models by what they do; a report of an earlier version has none."""
+    pages = record.get("card_pages", {})
+    return {kind: href(home.removesuffix(PAGE) + pages[kind]) if pages.get(kind) else "" for kind in KINDS}
 
 
 def _settings(record: Mapping[str, Any]) -> list[tuple[str, str]]:

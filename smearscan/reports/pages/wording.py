@@ -75,6 +75,12 @@ def chance(probability: float) -> str:
     return "> 99 %" if probability > 0.99 else "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
+def model_name(model: Mapping[str, Any]) -> str:
+    """Name a classifier, or a detector: one that has weights of its own by those, too."""
+    weights = model.get("settings", {}).get("detector")
+    return f"{weights} ({model['name']})" if weights else str(model["name"])
+
+
 def score(value: float) -> str:
     """Write three digits, and no certainty that comes of rounding."""
     return "> 0.999" if value > 0.9995 else "< 0.001" if value < 0.0005 else f"{value:.3f}"
@@ -166,3 +172,16 @@ def _percent_or_empty(fraction: float | None) -> str:
 
 def _with_note(fraction: float | None, note: str) -> str:
     return "" if fraction is None else f"{percent(fraction)} %, {note}"
+
+
+def scale(info: Mapping[str, Any]) -> str:
+    """Say how large a pixel of a slide is, from where that is known, and what its red cells say of it."""
+    if info["mpp"] is None:
+        return "not known"
+    said = f"{info['mpp']:.4g} µm per pixel"
+    other, spread = info.get("red_cell_mpp"), info.get("red_cell_spread")  # no run of an earlier version has them
+    spread = "" if spread is None else f" (spread {percent(spread)} %)"
+    if info["mpp_source"] == "red cells":
+        return f"{said}, estimated from its red cells{spread}"
+    by_cells = "" if other is None else f"; its red cells say {other:.4g}{spread}"
+    return f"{said}, from {info['mpp_source']}{by_cells}"

@@ -18,7 +18,7 @@ from classifiers.sampling import Sampling
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[2] / "golden" / "published.json").read_text(encoding="utf-8"))
 TABLES = {title: table for title, table in GOLDEN.items() if title != "_"}
 ROWS = [(title, name) for title, table in TABLES.items() for name in table["rows"]]
-OURS = {"small-cnn", "scratch-average", "scratch-weighted"}
+OURS = {"blast-or-other", "small-cnn", "scratch-average", "scratch-weighted"}
 SINGLE = [name for name in names() if load(name).ensemble is None]
 
 

@@ -1,0 +1,160 @@
+"""Makes the classifier that comes with smearscan, from the data folder to the model folder.
+
+    python benchmarks/train_classifier.py --data DIR --out classifiers/bundled/blast-or-other [--crops FOLDER] [--folds 5]
+
+DIR holds cnmc, bccd, txl_pbc and chula_rbc12. First the crops (FOLDER, a quarter of an hour of one core; taken as they are where
+they are finished): C-NMC's cells and the white cells of the field sets are laid on smears of real red cells and cut out again
+as `smearscan run` cuts them, and shown alone on black. Then the recipe `blast-or-other` is trained and tested on subjects
+that it never saw, in nested cross-validation; then one network on all. Everything is seeded: the same data give the same model on
+the same kind of machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from classifiers import recipes
+from classifiers.base import ClassifierError
+from classifiers.datasets import Samples, checking, load
+from classifiers.datasets.base import fit, middle
+from classifiers.training import Progress, Scale, cross_validate
+from smearscan import console
+from smearscan.errors import SmearscanError
+from smearscan.results import Picture
+from smearscan.smears import CellChoice, SmearPlan, compose
+from smearscan.smears.cell_folders import CellFile, read_cell_folder
+from smearscan.smears.cutting import cut_white_cells
+from smearscan.smears.field_pictures import list_fields
+from smearscan.smears.training_cells import BLAST, OTHER, Line, Shape, cut_slide, write_alone, write_table
+
+RECIPE = "blast-or-other"
+SHAPE = Shape(crop_px=112, crop_um=28.0)
+TABLE = "crops.csv"
+FIELD_SETS = ("bccd", "txl_pbc")  # their white cells are normal ones of every kind
+BACKGROUNDS = {"bccd/images": None, "chula_rbc12": 0.1905}  # micrometres per pixel; chula's scale bars of 20 um are 105 px long
+TEST_FIELDS = "chula_rbc12"  # every third of its fields is kept for slides to test on
+SIDE, MPP, CELLS = 4500, 0.25, 400  # of a slide of crops
+FIELD_SHARE = 0.35  # of the others on a slide; C-NMC's normal cells are the harder ones
+BLASTS = 0.5
+EMPTY = 0.35  # crops without a cell for each that shows one
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pictures of one call lie."""
+
+    data: Path
+    crops: Path
+    groups: dict[str, str]  # of each file of C-NMC
+
+
+def make_crops(data: Path, out: Path, slides: int, workers: int) -> Path:
+    """Return the table of all crops, made where it is not there yet."""
+    table = out / TABLE
+    if table.is_file():
+        return table
+    cnmc = load(data / "cnmc")
+    cnmc = checking.joined(cnmc, checking.check(cnmc))
+    for name in FIELD_SETS:
+        if not (out / "cells" / name / "manifest.csv").is_file():
+            console.say(f"{cut_white_cells(data / name, out / 'cells' / name)} white cells cut out of {name}.")
+    source = Source(data, out, dict(zip(cnmc.files, cnmc.groups, strict=True)))
+    lines = write_alone(out, alone_of_cnmc(cnmc))
+    for name in FIELD_SETS:
+        lines += write_alone(out, alone_of_fields(out / "cells" / name))
+    # Spawned: a forked process would wait for threads that torch and OpenCV have in this one.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, console.progress("laying cells on smears") as bar:
+        for done, more in enumerate(pool.map(slide_of_crops, [source] * slides, range(slides)), start=1):
+            lines += more
+            bar.update(done, slides, {})
+    write_table(table, lines)
+    return table
+
+
+def slide_of_crops(source: Source, seed: int) -> list[Line]:
+    """Lay out one slide and cut it up; each has a staining of its own, and backgrounds take turns."""
+    cv2.setNumThreads(1)
+    name = list(BACKGROUNDS)[seed % len(BACKGROUNDS)]
+    plan = SmearPlan(SIDE, SIDE, MPP, seed=1000 + seed, white_cells=CELLS, blast_fraction=BLASTS, smudge_fraction=0.0, debris_per_mm2=0.0)
+    # A folder's share goes by class: C-NMC gives all blasts, and of the others what the field sets leave.
+    sets = [CellChoice(source.crops / "cells" / each, FIELD_SHARE / len(FIELD_SETS)) for each in FIELD_SETS]
+    cells = [CellChoice(source.data / "cnmc", 1 - FIELD_SHARE), *sets]
+    kept = test_fields(source.data) if name == TEST_FIELDS else []
+    composed = compose(plan, cells, source.data / name, field_mpp=BACKGROUNDS[name], exclude=kept)
+    return cut_slide(composed, source.crops, f"slide-{seed:02}", SHAPE, groups=source.groups, empty=EMPTY, seed=seed)
+
+
+def test_fields(data: Path) -> list[str]:
+    """Return the names of the fields that no training crop shows."""
+    return [path.name for path in list_fields(data / TEST_FIELDS, ())[::3]]
+
+
+def alone_of_cnmc(samples: Samples) -> Iterator[tuple[Line, Picture]]:
+    for row, file in enumerate(samples.files):
+        label = BLAST if samples.classes[samples.labels[row]] == "blast" else OTHER
+        line = Line(f"black/{Path(file).stem}.png", label, samples.subjects[row], samples.groups[row], "on black", file)
+        yield line, samples.crop(row, SHAPE.crop_px, SHAPE.crop_um)
+
+
+def alone_of_fields(folder: Path) -> Iterator[tuple[Line, Picture]]:
+    for cell in read_cell_folder(folder).cells:
+        line = Line(f"black/{folder.name}-{cell.path.stem}.png", OTHER, "", f"{folder.name}/{cell.group}", "on black", cell.file)
+        yield line, on_black(cell)
+
+
+def on_black(cell: CellFile) -> Picture:
+    layers = cv2.imread(str(cell.path), cv2.IMREAD_UNCHANGED)
+    if layers is None or cell.mpp is None:
+        raise SmearscanError(f"{cell.path} is no cut-out with a scale. Remove the folder, so that it is cut out again.")
+    rgb = cv2.cvtColor(np.ascontiguousarray(layers[..., :3]), cv2.COLOR_BGR2RGB)
+    seen = np.where(layers[..., 3:] >= 128, rgb, 0).astype(np.uint8)
+    return fit(middle(seen, round(SHAPE.crop_um / cell.mpp)), SHAPE.crop_px)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL")
+    parser.add_argument("--crops", type=Path, default=Path("training-crops"), metavar="FOLDER")
+    parser.add_argument("--slides", type=int, default=40, help="smears that cells are laid on")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipe", default=RECIPE, help="another one, to try it")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    table = make_crops(given.data, given.crops, given.slides, given.workers)
+    samples = load(table.parent, "csv")
+    with console.progress("training") as bar:
+
+        def show(told: Progress) -> None:
+            bar.label = f"{told.label}: {told.activity}" if told.label else told.activity
+            bar.update(told.done, told.total, told.details(), told.seconds_left)
+
+        cross_validate(
+            samples,
+            recipes.load(given.recipe),
+            given.out,
+            given.folds,
+            seed=given.seed,
+            scale=Scale(crop_um=SHAPE.crop_um),
+            precision=given.precision,
+            cache=given.crops / "cache",
+            show=show,
+        )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ClassifierError, SmearscanError) as error:
+        sys.exit(f"train_classifier: {error}")

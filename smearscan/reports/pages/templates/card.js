@@ -1,0 +1,1 @@
+"use strict"; // Nothing moves on this page.
