@@ -48,7 +48,7 @@ def test_any_folder_with_a_card_is_known_by_its_name(tmp_path: Path, monkeypatch
     monkeypatch.setattr(bundled, "HERE", tmp_path)
     assert plugins.names("smearscan.classifiers") == bundled.names() == ["another"]
     assert plugins.find("smearscan.classifiers", "another")(device="cpu").card.crop_px == 64
-    with pytest.raises(ClassifierError, match="No classifier named 'drawn-cells' ships. Those that do: another"):
+    with pytest.raises(ClassifierError, match=r"No classifier named 'drawn-cells' ships\. Those that do: another"):
         bundled.folder("drawn-cells")
 
 

@@ -45,7 +45,8 @@ def test_a_model_that_knows_size_and_nothing_else_is_no_better_than_chance_among
 def test_a_model_that_looks_elsewhere_keeps_what_it_knows() -> None:
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 2, 4000)
-    question = make_question(truth.tolist(), np.clip(rng.normal(0.35 + 0.3 * truth, 0.2), 0, 1).tolist(), rng.integers(0, 20, 4000).tolist())
+    scores = np.clip(rng.normal(0.35 + 0.3 * truth, 0.2), 0, 1)
+    question = make_question(truth.tolist(), scores.tolist(), rng.integers(0, 20, 4000).tolist())
     found = compare_sizes(question, rng.normal(10, 2, 4000), 200, 0)
     assert found is not None
     assert found.area.value == pytest.approx(0.5, abs=0.03)
