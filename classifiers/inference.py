@@ -57,7 +57,7 @@ def _single_threads(_process: int, count: int) -> ThreadPoolExecutor:
         torch.set_num_threads(1)
         all_here.wait()
 
-    pool = ThreadPoolExecutor(count, "scoring", initializer=begin)
+    pool = ThreadPoolExecutor(count, "forward-pass", initializer=begin)
     for _ in range(count):
         pool.submit(int)  # each begins another thread, since none is idle before all are here
     all_here.wait()

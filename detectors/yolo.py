@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import bundled
 from detectors.base import Detector, DetectorError, Proposals
 from detectors.boxes import clip, sizes, suppress
 from detectors.fields import Field, FieldGrid
+from detectors.yolo_decoding import BoxesAndScores, decode
 from detectors.yolo_folder import DetectorCard, load_folder, read_pt, sha256
 
 if TYPE_CHECKING:
     import torch
 
-BUNDLED = Path(__file__).with_name("bundled")
 CPU_LOOKS = 8  # fields at once on a CPU: each holds some 100 MB while it is looked at
 ZOOM = 8.0  # farther from the scale it was trained at, a network sees either nothing or mush
+STRIDE = 32  # of the deepest layer: a network's input is a multiple of it
+MARGIN_DIAMETERS = 1.5  # of the largest cell, around what a field owns
+
+
+@dataclass(frozen=True)
+class View:
+    """How a slide of one scale is shown: fields of the slide, and the side that each has as the network sees it."""
+
+    grid: FieldGrid
+    input_px: int
+
+    def part(self, field: Field, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return what of a field's input holds pixels of a picture of `size`, out to whole strides: left, top, right, bottom.
+
+        The rest is white, and need not be looked at.
+        """
+        shrink = self.input_px / self.grid.side
+        starts = [max(0, -begin) * shrink for begin in (field.left, field.top)]
+        ends = [min(self.grid.side, whole - begin) * shrink for begin, whole in zip((field.left, field.top), size, strict=True)]
+        left, top = (int(start / STRIDE) * STRIDE for start in starts)
+        right, bottom = (min(self.input_px, ceil(round(end, 6) / STRIDE) * STRIDE) for end in ends)
+        return left, top, max(right, left + STRIDE), max(bottom, top + STRIDE)
 
 
 class YoloDetector(Detector):
@@ -62,9 +86,9 @@ class YoloDetector(Detector):
         self.max_detections = self.card.max_detections if max_detections is None else max_detections
         if self.max_detections < 1:
             raise DetectorError(f"max_detections {self.max_detections} must be at least 1.")
-        self.needs_scale = self.card.mpp is not None
+        self.needs_scale = self.card.mpp is not None and self.card.cell_px is None
         self.chunk = chunk
-        self.device = _pick_device(device)
+        self.device = pick_device(device)
         self.events: list[str] = []  # what had to be done to get by on the device, for run.json
         self._network = _quickened(network, self.device)
         self._one_at_a_time = threading.Lock()
@@ -80,6 +104,7 @@ class YoloDetector(Detector):
             "input_px": card.input_px,
             "margin_px": card.margin_px,
             "input_mpp": card.mpp,
+            "cell_px": card.cell_px and list(card.cell_px),
             "confidence": self.confidence,
             "iou": self.iou,
             "max_detections": self.max_detections,
@@ -87,10 +112,18 @@ class YoloDetector(Detector):
         }
 
     def fields(self, mpp: float | None) -> FieldGrid:
-        """Return how large a field is in slide pixels; the ratio of whole pixels is the zoom, so it follows from `mpp` alone."""
+        """Return how large a field is in slide pixels."""
+        return self._view(mpp).grid
+
+    def _view(self, mpp: float | None) -> View:
+        """Return how slides of a scale are shown; the ratio of whole pixels is the zoom, so it follows from `mpp` alone."""
         card = self.card
+        if card.cell_px is not None and (mpp is None or card.mpp is None):
+            margin = ceil(MARGIN_DIAMETERS * card.cell_px[1])
+            side = ceil((card.input_px + 2 * margin) / STRIDE) * STRIDE
+            return View(FieldGrid(side, margin), side)
         if card.mpp is None:
-            return FieldGrid(card.input_px, card.margin_px)
+            return View(FieldGrid(card.input_px, card.margin_px), card.input_px)
         if mpp is None:
             raise DetectorError(
                 f"The detector {card.name!r} was trained at {card.mpp:g} um per pixel and needs the slide's scale: give mpp."
@@ -102,7 +135,7 @@ class YoloDetector(Detector):
                 "check the scale, or choose another detector."
             )
         side = round(card.input_px / zoom)
-        return FieldGrid(side, ceil(card.margin_px * side / card.input_px))
+        return View(FieldGrid(side, ceil(card.margin_px * side / card.input_px)), card.input_px)
 
     def reach(self, mpp: float | None) -> int:
         return self.fields(mpp).margin
@@ -114,38 +147,50 @@ class YoloDetector(Detector):
         return self.propose_many([picture], mpp, [origin])[0]
 
     def propose_many(self, pictures: Sequence[NDArray[np.uint8]], mpp: float | None, origins: Sequence[tuple[int, int]]) -> list[Proposals]:
-        grid = self.fields(mpp)
+        view = self._view(mpp)
         jobs: list[tuple[int, Field]] = []
         for index, (picture, origin) in enumerate(zip(pictures, origins, strict=True)):
             if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
                 raise DetectorError(f"A picture must be (height, width, 3) of uint8, not {picture.shape} of {picture.dtype}.")
-            jobs += [(index, field) for field in grid.fields(origin, (picture.shape[1], picture.shape[0]))]
+            jobs += [(index, field) for field in view.grid.fields(origin, (picture.shape[1], picture.shape[0]))]
+        parts = [view.part(field, (pictures[index].shape[1], pictures[index].shape[0])) for index, field in jobs]
 
-        def read(job: tuple[int, Field]) -> NDArray[np.uint8]:
-            index, field = job
-            return _resized(grid.cut(pictures[index], field), self.card.input_px)
+        def read(number: int) -> NDArray[np.uint8]:
+            index, field = jobs[number]
+            left, top, right, bottom = parts[number]
+            return _resized(view.grid.cut(pictures[index], field), view.input_px)[top:bottom, left:right]
 
+        answers = self._run([(right - left, bottom - top) for left, top, right, bottom in parts], read)
         found: list[list[Proposals]] = [[] for _ in pictures]
-        zoom = grid.side / self.card.input_px
-        for (index, field), (boxes, scores) in zip(jobs, self._run(jobs, read), strict=True):
+        zoom = view.grid.side / view.input_px
+        for (index, field), part, (boxes, scores) in zip(jobs, parts, answers, strict=True):
             height, width = pictures[index].shape[:2]
-            placed = boxes * zoom + np.array([field.left, field.top, field.left, field.top], np.float64)
+            inside = boxes + np.array([*part[:2], *part[:2]], np.float64)
+            placed = inside * zoom + np.array([field.left, field.top, field.left, field.top], np.float64)
             placed = clip(placed, width, height)
             kept = field.owns(placed) & (sizes(placed).min(axis=1, initial=np.inf) > 0)
             found[index].append(Proposals(placed[kept].astype(np.float32), scores[kept].astype(np.float32)))
         return [_joined(each) for each in found]
 
-    def _run(self, jobs: Sequence[Any], read: Callable[[Any], NDArray[np.uint8]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return the boxes and scores of each job, in the network's pixels and in the jobs' order."""
-        with self._one_at_a_time:
-            if self.device.type == "cpu":
-                return _run_on_cpu(lambda job: self._look([read(job)], 1)[0], jobs)
-            found: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-            while len(found) < len(jobs):
-                found += self._look_or_halve([read(job) for job in jobs[len(found) : len(found) + self.chunk]])
-            return found
+    def _run(self, shapes: Sequence[tuple[int, int]], read: Callable[[int], NDArray[np.uint8]]) -> list[BoxesAndScores]:
+        """Return the boxes and scores of each field, in its own pixels and in the fields' order.
 
-    def _look_or_halve(self, fields: list[NDArray[np.uint8]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        Fields of one shape at a time: ultralytics' head remembers the shape it saw last, which threads would change under each other.
+        """
+        found: dict[int, BoxesAndScores] = {}
+        with self._one_at_a_time:
+            for shape in sorted(set(shapes)):
+                numbers = [number for number, each in enumerate(shapes) if each == shape]
+                if self.device.type == "cpu":
+                    answers = _run_on_cpu(lambda number: self._look([read(number)], 1)[0], numbers)
+                else:
+                    answers = []
+                    while len(answers) < len(numbers):
+                        answers += self._look_or_halve([read(each) for each in numbers[len(answers) : len(answers) + self.chunk]])
+                found.update(zip(numbers, answers, strict=True))
+        return [found[number] for number in range(len(shapes))]
+
+    def _look_or_halve(self, fields: list[NDArray[np.uint8]]) -> list[BoxesAndScores]:
         import torch
 
         while True:
@@ -157,30 +202,19 @@ class YoloDetector(Detector):
                 self.events.append(f"out of memory at {self.chunk} fields: going on with {self.chunk // 2}")
                 self.chunk //= 2
 
-    def _look(self, fields: list[NDArray[np.uint8]], rows: int) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    def _look(self, fields: list[NDArray[np.uint8]], rows: int) -> list[BoxesAndScores]:
         """Run the network over `fields`, filled up with white ones to `rows`: the bits of a row depend on how many there are."""
         import torch
 
-        side = self.card.input_px
-        batch = np.full((rows, side, side, 3), 255, np.uint8)
+        batch = np.full((rows, *fields[0].shape), 255, np.uint8)
         batch[: len(fields)] = fields
         # Written as (rows, height, width, 3) and seen as (rows, 3, height, width): that is channels_last, which is quicker.
         pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             answers = self._network(pixels.float() / 255)[0].float().cpu()
-        return [self._decode(answer) for answer in answers[: len(fields)]]
-
-    def _decode(self, answer: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Turn one field's (4 + classes, anchors) into boxes of cells: those anchors whose best class is a cell."""
-        import torch
-        from torchvision.ops import box_convert, nms
-
-        best, column = answer[4:].max(dim=0)
-        kept = (best >= self.confidence) & torch.isin(column, torch.tensor(self.card.cell_columns))
-        boxes = box_convert(answer[:4, kept].T, "cxcywh", "xyxy")
-        order = nms(boxes, best[kept], self.iou)[: self.max_detections]
-        return boxes[order].numpy().astype(np.float64), best[kept][order].numpy().astype(np.float64)
+        columns, most = self.card.cell_columns, self.max_detections
+        return [decode(answer, columns, self.confidence, self.iou, most) for answer in answers[: len(fields)]]
 
 
 def _rebuild(arguments: Mapping[str, Any]) -> YoloDetector:
@@ -196,11 +230,11 @@ def _setting(name: str, given: float | None, default: float) -> float:
 
 def _load(model: str | Path | None, trust_weights: bool) -> tuple[DetectorCard, Any, str]:
     """Return card, network and the digest of the weights."""
-    bundled = sorted(path.parent.name for path in BUNDLED.glob("*/card.json"))
+    shipped = bundled.names()
     if model is None:
-        known = f"bundled are {', '.join(bundled)}" if bundled else "none is bundled yet"
+        known = f"bundled are {', '.join(shipped)}" if shipped else "none is bundled yet"
         raise DetectorError(f"--proposals yolo needs --detector NAME|FOLDER: {known}.")
-    path = BUNDLED / model if model in bundled else Path(model)
+    path = bundled.folder(str(model)) if model in shipped else Path(model)
     if path.suffix == ".pt" and path.is_file():
         if not trust_weights:
             raise DetectorError(
@@ -209,13 +243,13 @@ def _load(model: str | Path | None, trust_weights: bool) -> tuple[DetectorCard, 
             )
         return *read_pt(path), sha256(path)
     if not path.is_dir():
-        known = f"Bundled: {', '.join(bundled)}." if bundled else "None is bundled yet."
+        known = f"Bundled: {', '.join(shipped)}." if shipped else "None is bundled yet."
         raise DetectorError(f"There is no detector {str(model)!r}: it is neither a folder nor a bundled name. {known}")
     card, network = load_folder(path)
     return card, network, card.sha256
 
 
-def _pick_device(wanted: str) -> torch.device:
+def pick_device(wanted: str) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; of `cuda:N,M` the first."""
     import torch
 

@@ -53,11 +53,15 @@ class DetectorCard:
     input_px: int = 640  # side of the network's input
     margin_px: int = 64  # of the input, on each side: no cell whose centre lies inside it is kept. At least 1.5 cell diameters
     mpp: float | None = None  # microns per pixel of the network's input; None: slide pixels go in as they are
+    # How wide the cells may be, in pixels of the input, that it was trained to find: the least and the most. A network of so
+    # many sizes sees a slide without a scale as it is, and one with a scale at `mpp`. None: it needs the scale, where mpp is given.
+    cell_px: tuple[float, float] | None = None
     confidence: float = 0.25
     iou: float = 0.5
     max_detections: int = 300  # in one field
     licence: str = ""
     training_data: str = ""
+    citation: str = ""
     sha256: str = ""  # of weights.safetensors
     model_sha256: str = ""  # of model.yaml
     extra: Mapping[str, Any] = field(default_factory=dict)  # metrics and the like, shown but not used
@@ -76,6 +80,8 @@ class DetectorCard:
             raise DetectorError(f"{where}: margin_px {self.margin_px} must lie between 1 and a quarter of input_px ({self.input_px // 4}).")
         if self.mpp is not None and not 0.02 <= self.mpp <= 8:
             raise DetectorError(f"{where}: mpp {self.mpp} is no plausible scale; it is in microns per pixel.")
+        if self.cell_px is not None and not 0 < self.cell_px[0] < self.cell_px[1] <= 4096:
+            raise DetectorError(f"{where}: cell_px {list(self.cell_px)} must be the least and the most pixels that a cell is wide.")
         if not 0 < self.confidence < 1 or not 0 < self.iou < 1 or self.max_detections < 1:
             raise DetectorError(
                 f"{where}: confidence {self.confidence} (0..1), iou {self.iou} (0..1) "
@@ -96,7 +102,11 @@ class DetectorCard:
         if not isinstance(values, dict) or (unknown := set(values) - {each.name for each in fields(cls)}):
             raise DetectorError(f"{path}: unknown fields {sorted(unknown) if isinstance(values, dict) else values!r}.")
         try:
-            return cls(**{**values, "classes": tuple(values.get("classes", ()))})
+            across = values.get("cell_px")
+            if across is not None:
+                least, most = across
+                across = (float(least), float(most))
+            return cls(**{**values, "classes": tuple(values.get("classes", ())), "cell_px": across})
         except (TypeError, ValueError, AttributeError) as error:
             raise DetectorError(f"{path}: {error}") from error
 
@@ -150,6 +160,7 @@ def save_folder(network: nn.Module, folder: Path, card: DetectorCard, *, half: b
     }
     save_file(tensors, folder / WEIGHTS)
     (folder / MODEL).write_text(yaml.safe_dump(layers, sort_keys=True), encoding="utf-8")
+    (folder / WEIGHTS).chmod((folder / MODEL).stat().st_mode)  # safetensors lets nobody else read what it writes
     card = replace(card, sha256=sha256(folder / WEIGHTS), model_sha256=sha256(folder / MODEL))
     card.save(folder / CARD)
     return card

@@ -26,7 +26,7 @@ CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 # What is taken where none is named. Change it here; help texts, errors and the README's commands follow from it.
 DEFAULT_CLASSIFIER: str | None = None  # a name in classifiers/bundled/
-DEFAULT_DETECTOR: str | None = None  # a name in detectors/bundled/, used with proposals = "yolo" only
+DEFAULT_DETECTOR: str | None = "white-cells"  # a name in detectors/bundled/, used with proposals = "yolo" only
 DEFAULT_PROPOSALS = "nuclei"
 MODEL = "NAME|FOLDER"  # how a setting is shown that names a model or gives its place
 

@@ -34,8 +34,9 @@ SHOWN = {
 }
 
 
-@click.command(short_help="Train a classifier from labelled cells.")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.command(short_help="Train a classifier from labelled cells, or a detector from boxed ones.")
+@click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--detector", is_flag=True, help="Train a detector of white cells on pictures with boxes. DATA may be several folders.")
 @click.option(
     "--recipe",
     "recipe_name",
@@ -80,12 +81,26 @@ SHOWN = {
 @click.option("--overwrite", is_flag=True, help="Start anew if --out holds a model or the beginning of one.")
 @click.option("--json", "as_json", is_flag=True, help="Write the model's card to stdout.")
 @data_options
-def train(data: Path, *, out: Path, folds: int | None, as_json: bool, **flags: Any) -> None:
+def train(data: tuple[Path, ...], *, detector: bool, **flags: Any) -> None:
     """Train a network on the labelled cells of DATA, calibrate it, test it on subjects it never saw, and write a model folder.
 
     The same command goes on where an earlier one was stopped, even by a kill, and comes to the same weights. Exit codes: 0 done,
     2 wrong use, unreadable data or a split that leaks, 4 stopped, or no model.
+
+    With --detector, DATA are folders of pictures with boxes round their cells: Pascal VOC, YOLO, COCO, or the centres of ALL-IDB1
+    (--kind voc, yolo, coco or all-idb1; --data-option names=WBC,RBC,platelet, cells=WBC or diameter_px=110; --set steps=2000).
     """
+    if detector:
+        from smearscan.cli.train_detector import train_detector
+
+        train_detector(data, flags)
+        return
+    if len(data) > 1:
+        raise ConfigError("A classifier is trained on one DATA; several are for --detector.")
+    _train_classifier(data[0], **flags)
+
+
+def _train_classifier(data: Path, *, out: Path, folds: int | None, as_json: bool, **flags: Any) -> None:
     from classifiers.training import Scale, cross_validate
     from classifiers.training import train as train_model
     from classifiers.training.model import refuse_finished

@@ -173,6 +173,55 @@ def test_a_scale_that_is_missing_or_absurd_is_refused(disc_folder: Path, draw_di
         detector.propose(draw_discs(100, 100, []), mpp=20.0)
 
 
+@pytest.fixture
+def of_many_sizes(disc_folder: Path, tmp_path: Path) -> YoloDetector:
+    """The discs' detector with a card that says it finds cells of 15 to 100 px, and shows slides at 0.5 um per pixel."""
+    from dataclasses import replace
+
+    from detectors.yolo_folder import load_folder, save_folder
+
+    card, network = load_folder(disc_folder)
+    save_folder(network, tmp_path / "many", replace(card, mpp=0.5, cell_px=(15.0, 100.0)))
+    return YoloDetector(tmp_path / "many", device="cpu")
+
+
+def test_a_detector_of_many_sizes_sees_a_slide_without_scale_as_it_is(of_many_sizes: YoloDetector, draw_discs: Draw) -> None:
+    assert not of_many_sizes.needs_scale
+    assert of_many_sizes.reach(None) == 150, "1.5 diameters of the largest cell"
+    side = 256 + 2 * 150
+    assert of_many_sizes.field(None) == -(-side // 32) * 32 - 2 * 150, "the core is about as wide as a whole input"
+    planted = scatter(np.random.default_rng(5), 640, 480, 20)
+    slide = draw_discs(640, 480, planted)
+    found = of_many_sizes.propose(slide)
+    assert_found(found, planted)
+    in_pieces, in_others = (whole(of_many_sizes, slide, None, tile) for tile in (1, 1000))
+    assert in_pieces.boxes.tobytes() == in_others.boxes.tobytes()
+    assert_found(in_pieces, planted)
+
+
+def test_a_detector_of_many_sizes_sees_a_slide_with_scale_at_its_own(of_many_sizes: YoloDetector, draw_discs: Draw) -> None:
+    planted = [(70, 60), (200, 90), (330, 210), (160, 220)]
+    slide = np.asarray(cv2.resize(draw_discs(400, 300, planted), None, fx=2, fy=2), np.uint8)
+    found = of_many_sizes.propose(slide, mpp=0.25)
+    assert_found(found, [(2 * x, 2 * y) for x, y in planted], within=12)
+    assert np.allclose(found.boxes[:, 2:] - found.boxes[:, :2], 64, rtol=0.02)
+    assert of_many_sizes.reach(0.25) == 2 * 48
+
+
+def test_white_beyond_the_slide_is_not_looked_at(of_many_sizes: YoloDetector, draw_discs: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[int, ...]] = []
+    look = of_many_sizes._look
+
+    def watched(fields: list[NDArray[np.uint8]], rows: int) -> object:
+        looked.extend(field.shape for field in fields)
+        return look(fields, rows)
+
+    monkeypatch.setattr(of_many_sizes, "_look", watched)
+    assert_found(of_many_sizes.propose(draw_discs(130, 90, [(60, 45)])), [(60, 45)])
+    # The picture begins 150 px into the field: 4 whole strides of 32 px are left out before it, and 22 px of white stay.
+    assert looked == [(128, 160, 3)]
+
+
 def test_settings_name_what_changes_the_proposals(disc_folder: Path, draw_discs: Draw) -> None:
     detector = YoloDetector(disc_folder, confidence=0.999, iou=0.4, max_detections=2, device="cpu")
     assert detector.settings() == {
@@ -181,6 +230,7 @@ def test_settings_name_what_changes_the_proposals(disc_folder: Path, draw_discs:
         "input_px": 256,
         "margin_px": 48,
         "input_mpp": None,
+        "cell_px": None,
         "confidence": 0.999,
         "iou": 0.4,
         "max_detections": 2,
@@ -202,7 +252,7 @@ def test_another_process_gets_the_same_detector(detector: YoloDetector, draw_dis
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": None}, r"--proposals yolo needs --detector NAME\|FOLDER: none is bundled yet"),
+        ({"model": None}, r"--proposals yolo needs --detector NAME\|FOLDER: bundled are white-cells"),
         ({"model": "nowhere"}, "neither a folder nor a bundled name"),
         ({"device": "cuda:99"}, "'cuda:99' is not there"),
         ({"device": "abacus"}, "'abacus' is unknown"),

@@ -153,6 +153,30 @@ def test_a_card_that_is_no_card_is_refused(tmp_path: Path, content: str, message
         DetectorCard.load(tmp_path / CARD)
 
 
+def test_the_sizes_that_a_card_promises_come_back(tmp_path: Path) -> None:
+    card = DetectorCard(**FACTS, mpp=0.4, cell_px=(15.0, 300.0), citation="Somebody et al.")
+    card.save(tmp_path / CARD)
+    assert DetectorCard.load(tmp_path / CARD) == card
+
+
+def test_a_card_of_before_there_were_sizes_is_read(tmp_path: Path) -> None:
+    DetectorCard(**FACTS).save(tmp_path / CARD)
+    values = json.loads((tmp_path / CARD).read_text())
+    del values["cell_px"], values["citation"]
+    (tmp_path / CARD).write_text(json.dumps(values))
+    card = DetectorCard.load(tmp_path / CARD)
+    assert card.cell_px is None and card.citation == ""
+
+
+@pytest.mark.parametrize("sizes", [[300, 15], [0, 20], [15], 15, ["a", "b"]])
+def test_sizes_that_make_no_sense_are_refused(tmp_path: Path, sizes: object) -> None:
+    DetectorCard(**FACTS).save(tmp_path / CARD)
+    values = json.loads((tmp_path / CARD).read_text())
+    (tmp_path / CARD).write_text(json.dumps({**values, "cell_px": sizes}))
+    with pytest.raises(DetectorError):
+        DetectorCard.load(tmp_path / CARD)
+
+
 def test_roles_of_the_wrong_kind_are_named_with_the_file(folder: Path) -> None:
     values = json.loads((folder / CARD).read_text()) | {"roles": ["disc"]}
     (folder / CARD).write_text(json.dumps(values))
