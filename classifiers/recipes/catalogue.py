@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from classifiers.recipes import Recipe, SplitKind, load, names
-from classifiers.recipes.reproduced import Reproduced, load_reproduced
+from classifiers.recipes.reproduced import SPLITS, Reproduced, load_reproduced
 
 PAPERS = {  # prefix of a recipe's name -> heading
     "window": "Sliding windows",
@@ -32,7 +32,7 @@ python benchmarks/reproduce.py --data DIR                                     # 
 Every published number here rests on a **random** split: cells of one patient lie on both sides, so that it says how well a
 network knows those patients again. The number **by subject** is on patients that it never saw; it is the one to expect of a
 new slide, and lower. Brackets hold a 95 % interval by drawing subjects. What is "without ImageNet" began with random weights
-where the paper began with published ones; what is "changed" differs from its recipe in what `smearscan recipes show` says.
+where the paper began with published ones; what is "changed" differs from its recipe in what the first table says.
 """
 
 
@@ -50,9 +50,13 @@ class Line:
         given = self.recipe.published
         return "" if given is None else f"{percent(given.value)} {metric(given.metric)}, {given.split}"
 
+    def result(self, split: SplitKind) -> Reproduced | None:
+        """Return what came out here on that split."""
+        return self.random if split == "random" else self.subject
+
     def measured(self, split: SplitKind) -> str:
         """What came out here, or that nothing was measured."""
-        result = self.random if split == "random" else self.subject
+        result = self.result(split)
         if result is None:
             return NOT_MEASURED if self.recipe.published else ""
         interval = "" if result.low is None or result.high is None else f" ({100 * result.low:.1f}-{100 * result.high:.1f})"
@@ -92,20 +96,44 @@ def heading(name: str) -> str:
 
 def as_markdown(listed: Sequence[Line]) -> str:
     """Return the page docs/recipes.md."""
-    parts = [HEAD, *_circumstances(listed)]
+    parts = [HEAD, *_measured_here(listed)]
     for title in dict.fromkeys(heading(line.recipe.name) for line in listed):
         group = [line for line in listed if heading(line.recipe.name) == title]
         parts.append(_section(title, group))
     return "\n".join(parts)
 
 
-def _circumstances(listed: Sequence[Line]) -> list[str]:
-    """Return what the results from here were measured on, in a sentence; nothing while there are none."""
-    results = [result for line in listed for result in (line.random, line.subject) if result is not None]
+def _measured_here(listed: Sequence[Line]) -> list[str]:
+    """Return what was trained here, on what, and what it took; nothing while nothing was."""
+    named = [(line, kind) for line in listed for kind in SPLITS]
+    results = [(line, kind, found) for line, kind in named if (found := line.result(kind)) is not None]
     if not results:
         return []
-    data, machines = (sorted({getattr(each, name) for each in results}) for name in ("data", "machine"))
-    return [f"Measured here on {'; '.join(data)}; machine: {'; '.join(machines)}.\n"]
+    data, machines = (sorted({getattr(found, name) for _, _, found in results}) for name in ("data", "machine"))
+    rows = [f"| {' | '.join(_measured_row(line, kind, found))} |" for line, kind, found in results]
+    head = ("trained, split", "result", "AUC", "calibration error", "test cells", "epochs", "minutes", "waiting for data", "changed")
+    table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    said = (
+        f"On {'; '.join(data)}; machine: {'; '.join(machines)}, shared with other work. "
+        "Called blast from P(blast) 0.5 on, as in the papers."
+    )
+    return ["\n".join(["## Measured here", "", said, "", *table, *rows, ""])]
+
+
+def _measured_row(line: Line, kind: SplitKind, found: Reproduced) -> tuple[str, ...]:
+    interval = "" if found.low is None or found.high is None else f" ({100 * found.low:.1f}-{100 * found.high:.1f})"
+    changed = ", ".join(f"`{key} = {value}`" for key, value in found.changes.items()) or "-"
+    return (
+        f"`{line.recipe.name}`, {kind}",
+        f"{percent(found.value)}{interval} {metric(found.metric)}",
+        f"{found.also['auc']:.3f}",
+        f"{found.also['ece']:.3f}",
+        f"{found.test_cells:,}" + ("" if found.subjects is None else f" of {found.subjects} subjects"),
+        str(found.epochs),
+        f"{found.minutes:.0f}",
+        f"{100 * found.waiting:.2f} %",
+        changed,
+    )
 
 
 def _section(title: str, group: Sequence[Line]) -> str:

@@ -61,8 +61,9 @@ def show(name: str, as_json: bool) -> None:
         if split in results:
             result, by = results[split], "cells at random" if split == "random" else "subject"
             console.say(
-                f"Here, on a split by {by}: {line.measured(split)} {metric(result.metric)} of {result.test_cells} cells; "
+                f"Here, on a split by {by}: {metric(result.metric)} of {result.test_cells} cells {line.measured(split)}; "
                 f"{result.epochs} epochs in {result.minutes:.0f} min on {result.machine}."
+                + (f" Changed: {', '.join(f'{key} = {value}' for key, value in result.changes.items())}." if result.changes else "")
             )
 
 
