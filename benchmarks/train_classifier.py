@@ -2,7 +2,7 @@
 
     python benchmarks/train_classifier.py --data DIR --out classifiers/bundled/blast-or-other [--crops FOLDER] [--folds 5]
 
-DIR holds cnmc, bccd, txl_pbc and chula_rbc12. First the crops (FOLDER, a quarter of an hour of one core; taken as they are where
+DIR holds cnmc, bccd, txl_pbc and chula_rbc12. First the crops (FOLDER, half an hour of one core; taken as they are where
 they are finished): C-NMC's cells and the white cells of the field sets are laid on smears of real red cells and cut out again
 as `smearscan run` cuts them, and shown alone on black. Then the recipe `blast-or-other` is trained and tested on subjects
 that it never saw, in nested cross-validation; then one network on all. Everything is seeded: the same data give the same model on
@@ -34,7 +34,7 @@ from smearscan.smears import CellChoice, SmearPlan, compose
 from smearscan.smears.cell_folders import CellFile, read_cell_folder
 from smearscan.smears.cutting import cut_white_cells
 from smearscan.smears.field_pictures import list_fields
-from smearscan.smears.training_cells import BLAST, OTHER, Line, Shape, cut_slide, write_alone, write_table
+from smearscan.smears.training_cells import BLAST, OTHER, Line, Shape, cut_slide, read_table, write_alone, write_table
 
 RECIPE = "blast-or-other"
 SHAPE = Shape(crop_px=112, crop_um=28.0)
@@ -81,7 +81,10 @@ def make_crops(data: Path, out: Path, slides: int, workers: int) -> Path:
 
 
 def slide_of_crops(source: Source, seed: int) -> list[Line]:
-    """Lay out one slide and cut it up; each has a staining of its own, and backgrounds take turns."""
+    """Lay out one slide and cut it up, unless that was done; each has a staining of its own, and backgrounds take turns."""
+    table = source.crops / "slides" / f"{seed:02}.csv"
+    if table.is_file():
+        return read_table(table)
     cv2.setNumThreads(1)
     name = list(BACKGROUNDS)[seed % len(BACKGROUNDS)]
     plan = SmearPlan(SIDE, SIDE, MPP, seed=1000 + seed, white_cells=CELLS, blast_fraction=BLASTS, smudge_fraction=0.0, debris_per_mm2=0.0)
@@ -90,7 +93,10 @@ def slide_of_crops(source: Source, seed: int) -> list[Line]:
     cells = [CellChoice(source.data / "cnmc", 1 - FIELD_SHARE), *sets]
     kept = test_fields(source.data) if name == TEST_FIELDS else []
     composed = compose(plan, cells, source.data / name, field_mpp=BACKGROUNDS[name], exclude=kept)
-    return cut_slide(composed, source.crops, f"slide-{seed:02}", SHAPE, groups=source.groups, empty=EMPTY, seed=seed)
+    lines = cut_slide(composed, source.crops, f"slide-{seed:02}", SHAPE, groups=source.groups, empty=EMPTY, seed=seed)
+    table.parent.mkdir(exist_ok=True)
+    write_table(table, lines)
+    return lines
 
 
 def test_fields(data: Path) -> list[str]:

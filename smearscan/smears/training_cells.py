@@ -110,11 +110,21 @@ def write_alone(folder: Path, cells: Iterable[tuple[Line, Picture]]) -> list[Lin
 
 
 def write_table(path: Path, lines: Sequence[Line]) -> None:
-    """Write the table, beside whose folder the crops lie."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    """Write the table, in whose folder the crops lie; it is there whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.writing")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(line.row() for line in lines)
+    unfinished.replace(path)
+
+
+def read_table(path: Path) -> list[Line]:
+    """Return the lines of a table that `write_table` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    words = ("file", "label", "subject", "group", "view", "cell")
+    return [Line(*(row[name] for name in words), diameter_um=float(row["diameter_um"] or 0)) for row in rows]
 
 
 def _beside(

@@ -30,7 +30,7 @@ from smearscan.smears.quilting import cheapest_line, keep_whole
 from smearscan.smears.real_backgrounds import Look, RealBackground, turned_place
 from smearscan.smears.real_cells import make_pool
 from smearscan.smears.soft_edges import read_pasteable
-from smearscan.smears.training_cells import Shape, cut_slide, write_table
+from smearscan.smears.training_cells import Shape, cut_slide, read_table, write_table
 
 FIELD_MPP, CELL_MPP = 0.19, 0.08
 PLAN = SmearPlan(1300, 1100, 0.25, seed=3, white_cells=18, blast_fraction=1 / 3, smudge_fraction=0, debris_per_mm2=0)
@@ -380,6 +380,7 @@ def test_crops_to_train_with_show_the_cell_that_their_line_names_or_none(compose
     groups = {origin["file"]: "one person" for origin in composed.smear.origins if origin["subject"] == "A1"}
     lines = cut_slide(composed, tmp_path, "slide", shape, groups=groups, empty=0.5, seed=1)
     write_table(tmp_path / "crops.csv", lines)
+    assert read_table(tmp_path / "crops.csv") == [replace(line, diameter_um=round(line.diameter_um, 2)) for line in lines]
     samples = load(tmp_path)
     assert samples.roles == {"blast": "blast", "other": "other", "no white cell": "excluded"}
     truth, labels = composed.smear.truth, [samples.classes[label] for label in samples.labels]
