@@ -21,7 +21,7 @@ from detectors import Detector
 from smearscan import proposals
 from smearscan.errors import UnreadableSlide
 from smearscan.reading import SlideSpec, SurveyTask, opened, read_tile
-from smearscan.red_cells import contradiction, remark
+from smearscan.red_cells import doubt_of, remark
 from smearscan.results import Box, SlideInfo, Tile
 from smearscan.workers import Failure, Workers
 
@@ -86,7 +86,7 @@ class CheckTask:
                 problems.append(str(error))
         survey = SurveyTask(self.spec, self.detector, None, self.gated, PROBE_PX)()
         info = survey.info
-        if contradiction(info):
+        if doubt_of(info):
             problems.append(remark(info))
         total = survey.area.total
         if not survey.tiles:

@@ -16,7 +16,7 @@ from detectors import boxes
 from smearscan import counting, proposals
 from smearscan.percentages import percent
 from smearscan.reading import Survey, TileResult
-from smearscan.red_cells import contradiction
+from smearscan.red_cells import doubt_of
 from smearscan.results import UNREADABLE, Box, Cells, NotScanned, Scanned, SlideCount, SlideMap, SlideOutcome, WindowCount
 
 COUNTING_TILE_UM = 256.0  # the grid on which clustering is judged; about what a 40x field shows
@@ -105,7 +105,7 @@ def _count_windows(found: Cells, nucleus: NDArray[np.bool_], readings: Readings,
 
 
 def _scale_flags(survey: Survey) -> tuple[str, ...]:
-    doubt = contradiction(survey.info)
+    doubt = doubt_of(survey.info)
     return (doubt,) if doubt else ()
 
 

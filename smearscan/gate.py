@@ -29,6 +29,7 @@ from smearscan.results import Area, Box, Picture
 COARSEST_UM = 4.0  # a pixel may not be larger: the nucleus of a small lymphocyte, 6 um, is then still seen by one of them
 WITHOUT_SCALE_PX = 25_000_000  # a slide without a scale is judged on at most so many pixels, a field of view on all it has
 SQUARE_UM = 20.0
+FIELD_UM = 150.0  # a picture no larger is not judged
 SQUARE_PX = 64.0  # where there is no scale, of level 0
 AROUND_NUCLEUS_UM = 37.5  # 1.5 of the largest cells
 AROUND_NUCLEUS_PX = 400.0
@@ -144,10 +145,15 @@ def _shares(begin: int, end: int, square: float, first: int, count: int) -> NDAr
 
 
 def coarsest_downsample(width: int, height: int, mpp: float | None) -> float:
-    """Return how many level-0 pixels a pixel of the coarse picture may span at most."""
-    if mpp is not None:
+    """Return how many level-0 pixels a pixel of the coarse picture may span at most; a field is small enough to be seen whole."""
+    if mpp is not None and not is_field(width, height, mpp):
         return max(1.0, COARSEST_UM / mpp)
     return max(1.0, math.sqrt(width * height / WITHOUT_SCALE_PX))
+
+
+def is_field(width: int, height: int, mpp: float | None) -> bool:
+    """Tell a single field of a microscope's camera, of whose few squares none need be typical; somebody chose it to be read."""
+    return mpp is not None and max(width, height) * mpp <= FIELD_UM
 
 
 def open_gate(width: int, height: int, mpp: float | None = None) -> Gate:

@@ -150,7 +150,7 @@ class SurveyTask:
 
     def judge(self, coarse: Coarse, info: SlideInfo) -> gate.Gate:
         size = (info.width, info.height)
-        if not self.gated:
+        if not self.gated or gate.is_field(*size, info.mpp):
             return gate.open_gate(*size, info.mpp)
         mpp = None if info.mpp is None else info.mpp * coarse.downsample
         return gate.judge(coarse.picture, mpp, coarse.downsample, size).keeping(coarse.unseen)

@@ -2,6 +2,10 @@
 
 Patches of the slide are looked at in full resolution, spread over what the coarse picture shows as monolayer. Each gives
 the median diameter of its red cells; the slide's is the median of its patches. Where patches disagree, nothing is settled.
+
+A single field has few red cells, and fewer that lie free. Refusing every third one would leave a person without a count where a
+rough scale serves: so there a guess from the one or two cells that can be made out is taken where nothing else is known, without
+a spread, and flagged.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from smearscan.coarse import Coarse, read_coarse
 from smearscan.config import PLAUSIBLE_MPP
 from smearscan.errors import MissingResolution
 from smearscan.percentages import percent
-from smearscan.results import Box, Pixels, SlideInfo
+from smearscan.results import Box, Picture, Pixels, SlideInfo
 from smearscan.salvage import read_or_white
 from smearscan.slides.scale import say_missing
 
@@ -35,6 +39,8 @@ FEWEST_PATCHES = 4  # with fewer that have a say, single cells are compared in p
 ENOUGH_CELLS = 200
 STEADY = 0.1  # spread below which no more patches are needed
 FEWEST_CELLS = 4
+FIELD_PATCHES = 2  # a picture of no more patches is a field
+GUESSED_FROM = 0.05  # share of what lies on a field that its one or two red cells must be: less may be anything
 MOST_SPREAD = 0.25  # more than this, and what red cells say is no scale
 NOTABLE = 1.2  # a scale that differs from the red cells' by such a factor is a question to a person
 
@@ -48,6 +54,7 @@ class Finding:
     cells: int
     patches: int  # that were looked at
     doubt: str = ""  # why there is no `mpp`, as a clause
+    guess: float | None = None  # what the few cells of a field say in that case
 
 
 def settle(slide: Pixels, info: SlideInfo, coarse: Coarse, judged: gate.Gate) -> tuple[SlideInfo, Finding]:
@@ -56,6 +63,8 @@ def settle(slide: Pixels, info: SlideInfo, coarse: Coarse, judged: gate.Gate) ->
     told = replace(info, red_cell_mpp=finding.mpp, red_cell_spread=finding.spread if finding.mpp is not None else None)
     if info.mpp is not None:
         return told, finding
+    if finding.guess is not None:
+        return replace(told, mpp=finding.guess, mpp_source=RED_CELLS, red_cell_mpp=finding.guess), finding
     if finding.mpp is None:
         return replace(told, notes=(*info.notes, f"its microns per pixel are not known, and {finding.doubt}")), finding
     return replace(told, mpp=finding.mpp, mpp_source=RED_CELLS), finding
@@ -74,9 +83,11 @@ def refuse(slide_name: str, claimed: tuple[float, float] | None, finding: Findin
     return MissingResolution(say_missing(slide_name, claimed, finding.doubt))
 
 
-def contradiction(info: SlideInfo) -> str:
-    """Return in a clause that the scale a slide is said to have is not that of its red cells, "" where they agree."""
+def doubt_of(info: SlideInfo) -> str:
+    """Return in a clause why a slide's scale is in doubt: not that of its red cells, or a rough guess; "" where it is not."""
     mpp, other = info.mpp, info.red_cell_mpp
+    if mpp is not None and info.mpp_source == RED_CELLS and info.red_cell_spread is None:
+        return f"the scale, {mpp:.3g} um per pixel, is a rough guess from very few red cells: --mpp says it better"
     if mpp is None or other is None or info.mpp_source == RED_CELLS or max(mpp / other, other / mpp) <= NOTABLE:
         return ""
     width_um = RED_CELL_UM * mpp / other
@@ -88,10 +99,9 @@ def contradiction(info: SlideInfo) -> str:
 
 def remark(info: SlideInfo) -> str:
     """Return in a sentence for the console what its red cells decided or cast in doubt, "" where neither."""
-    if info.mpp_source == RED_CELLS:
-        assert info.red_cell_spread is not None, "a scale from red cells comes with its spread"
+    if info.mpp_source == RED_CELLS and info.red_cell_spread is not None:
         return f"Its scale, {info.mpp:.4g} um per pixel, is taken from its red cells (spread {percent(info.red_cell_spread)} %)."
-    doubt = contradiction(info)
+    doubt = doubt_of(info)
     return f"{doubt[:1].upper()}{doubt[1:]}." if doubt else ""
 
 
@@ -108,7 +118,19 @@ def measure(slide: Pixels, coarse: Coarse, judged: gate.Gate) -> Finding:
             found.append(RED_CELL_UM / cells.diameters_px)
         if looked_at >= PATCHES and (not found or _is_steady(found)):  # so many without any: it is no smear
             break
-    return _conclude(found, looked_at)
+    finding = _conclude(found, looked_at)
+    if finding.mpp is not None or len(boxes) > FIELD_PATCHES:
+        return finding
+    return replace(finding, guess=_guess([read_or_white(slide, box, slide.info.levels[0])[0] for box in boxes]))
+
+
+def _guess(pictures: Sequence[Picture]) -> float | None:
+    """Return what even a single red cell says, None where there is none or it says what cannot be."""
+    cells = [measure_red_cells(each, stains.learn(each[::2, ::2]), fewest=1, explained=GUESSED_FROM) for each in pictures]
+    said = [RED_CELL_UM / each.diameter_px for each in cells if each is not None]
+    low, high = PLAUSIBLE_MPP
+    guess = float(f"{np.median(said):.3g}") if said else 0.0
+    return guess if low <= guess <= high else None
 
 
 def _is_steady(found: Sequence[NDArray[np.float64]]) -> bool:

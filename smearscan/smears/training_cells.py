@@ -123,8 +123,10 @@ def read_table(path: Path) -> list[Line]:
     """Return the lines of a table that `write_table` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    words = ("file", "label", "subject", "group", "view", "cell")
-    return [Line(*(row[name] for name in words), diameter_um=float(row["diameter_um"] or 0)) for row in rows]
+    return [
+        Line(row["file"], row["label"], row["subject"], row["group"], row["view"], row["cell"], float(row["diameter_um"] or 0))
+        for row in rows
+    ]
 
 
 def _beside(
