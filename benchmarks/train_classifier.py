@@ -42,7 +42,7 @@ TABLE = "crops.csv"
 FIELD_SETS = ("bccd", "txl_pbc")  # their white cells are normal ones of every kind
 BACKGROUNDS = {"bccd/images": None, "chula_rbc12": 0.1905}  # micrometres per pixel; chula's scale bars of 20 um are 105 px long
 TEST_FIELDS = "chula_rbc12"  # every third of its fields is kept for slides to test on
-SIDE, MPP, CELLS = 4500, 0.25, 400  # of a slide of crops
+SIDE, MPP, CELLS = 4500, 0.25, 300  # of a slide of crops
 FIELD_SHARE = 0.35  # of the others on a slide; C-NMC's normal cells are the harder ones
 BLASTS = 0.5
 EMPTY = 0.35  # crops without a cell for each that shows one
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL")
     parser.add_argument("--crops", type=Path, default=Path("training-crops"), metavar="FOLDER")
-    parser.add_argument("--slides", type=int, default=40, help="smears that cells are laid on")
+    parser.add_argument("--slides", type=int, default=54, help="smears that cells are laid on")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--recipe", default=RECIPE, help="another one, to try it")
