@@ -208,7 +208,6 @@ def lone_cells(px: int = 60) -> Picture:
     field = np.full((300, 420, 3), (235, 230, 228), np.uint8)
     for centre in ((120, 140), (300, 170)):
         cv2.circle(field, centre, px // 2, (205, 150, 140), -1, cv2.LINE_AA)
-        cv2.circle(field, centre, px // 6, (220, 190, 185), -1, cv2.LINE_AA)
     return np.asarray(cv2.GaussianBlur(field, (0, 0), 1.2), np.uint8)
 
 
