@@ -56,8 +56,8 @@ def batch(drawn: Path, tmp_path: Path) -> Path:
     (folder / "truncated.tif").write_bytes(good[0].read_bytes()[:150_000])
     (folder / "zero.tif").touch()
     (folder / "text.svs").write_text("These are not the pixels you are looking for.\n")
-    with tifffile.TiffFile(good[0]) as tiff:
-        tifffile.imwrite(folder / "no_scale.tif", tiff.pages[0].asarray(), photometric="rgb", tile=(512, 512), compression="zstd")
+    glass = np.random.default_rng(2).normal(228, 2, (1500, 1500, 3)).astype(np.uint8)  # no red cell on it that could tell a scale
+    tifffile.imwrite(folder / "no_scale.tif", glass, photometric="rgb", tile=(512, 512), compression="zstd")
     (folder / "locked").mkdir()
     shutil.copy(good[2], folder / "locked" / "blood.tif")
     (folder / "locked").chmod(0)
