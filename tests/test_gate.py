@@ -69,7 +69,7 @@ def test_no_cell_of_a_real_field_is_lost(data_folder: Path) -> None:
         import detection
     finally:
         sys.path.pop(0)
-    for field in detection.bccd(data_folder / "bccd"):
+    for field in detection.fields_of(data_folder / "bccd"):
         assert gate.judge(field.picture, None, 1.0).keeps(field.truth).all(), field.name
 
 
@@ -153,3 +153,11 @@ def test_how_coarse_a_picture_may_be() -> None:
     assert gate.coarsest_downsample(640, 480, None) == 1
     assert gate.coarsest_downsample(50_000, 50_000, None) == 10
     assert gate.coarsest_downsample(1000, 1000, 5.0) == 1
+
+
+def test_a_single_field_is_kept_whole_whatever_lies_on_it() -> None:
+    assert gate.is_field(640, 480, 0.08)
+    assert not gate.is_field(640, 480, None)
+    assert not gate.is_field(6000, 4000, 0.08)
+    assert gate.coarsest_downsample(640, 480, 0.08) == 1
+    assert gate.coarsest_downsample(6000, 4000, 0.08) == pytest.approx(50)
