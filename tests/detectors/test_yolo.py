@@ -297,7 +297,7 @@ def test_running_out_of_memory_halves_the_chunk_and_says_so(
 
 SCRIPT = """
 import os, sys
-import cv2, numpy, torch  # cv2 changes LD_LIBRARY_PATH by itself
+import cv2, numpy, torch, torchvision.ops  # cv2 changes LD_LIBRARY_PATH by itself, and torch names a cache of its compiler
 before = dict(os.environ)
 threads = torch.get_num_threads()
 options = numpy.get_printoptions()
