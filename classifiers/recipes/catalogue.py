@@ -54,8 +54,8 @@ class Line:
         """Return what came out here on that split."""
         return self.random if split == "random" else self.subject
 
-    def measured(self, split: SplitKind) -> str:
-        """What came out here, or that nothing was measured."""
+    def measured(self, split: SplitKind, *, brief: bool = False) -> str:
+        """What came out here, or that nothing was measured; `brief` puts a star where more must be known of the number."""
         result = self.result(split)
         if result is None:
             return NOT_MEASURED if self.recipe.published else ""
@@ -65,7 +65,7 @@ class Line:
             words.append("without ImageNet")
         if result.changes:
             words.append("changed")
-        return ", ".join(words)
+        return f"{words[0]}{' *' if words[1:] else ''}" if brief else ", ".join(words)
 
     def as_json(self) -> dict[str, object]:
         """Return everything but the recipe's settings."""

@@ -71,6 +71,10 @@ def _print(listed: list[Line]) -> None:
     from smearscan import console
 
     columns = ("recipe", "row", "published", "here, random", "here, by subject")
-    rows = [(line.recipe.name, line.recipe.row, line.published, line.measured("random"), line.measured("subject")) for line in listed]
+    rows = [
+        (line.recipe.name, line.recipe.row, line.published, *(line.measured(split, brief=True) for split in ("random", "subject")))
+        for line in listed
+    ]
     console.table(columns, rows)
+    console.say("* not as the recipe has it: without ImageNet weights, or changed.")
     console.say("Published numbers are on cells of patients that the network had seen. `smearscan recipes show NAME` tells all of one.")
