@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,3 +19,14 @@ def data_folder() -> Path:
     folder = Path(named).resolve()
     assert folder.is_dir(), f"SMEARSCAN_DATA names {folder}, which is no folder"
     return folder
+
+
+@pytest.fixture(scope="session")
+def detection() -> ModuleType:
+    """The benchmark itself, so that the figure in the tests is the one that it prints."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+    try:
+        import detection as module
+    finally:
+        sys.path.pop(0)
+    return module

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -63,12 +63,7 @@ def test_no_drawn_cell_is_lost(stain: int, fraction: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.data
-def test_no_cell_of_a_real_field_is_lost(data_folder: Path) -> None:
-    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-    try:
-        import detection
-    finally:
-        sys.path.pop(0)
+def test_no_cell_of_a_real_field_is_lost(data_folder: Path, detection: ModuleType) -> None:
     for field in detection.fields_of(data_folder / "bccd"):
         assert gate.judge(field.picture, None, 1.0).keeps(field.truth).all(), field.name
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +17,7 @@ from smearscan.smears.painting import Smear
 from smearscan.smears.plan import SmearPlan
 from smearscan.smears.scattering import BLOCK
 from smearscan.smears.truth import origins_path, truth_path, write_origins, write_truth
+from smearscan.workers import usable_cores
 
 _BAND = 4  # blocks in a row that one process paints at once; it paints the same columns in every row, and knows them
 PYRAMIDS, PICTURES = (".tif", ".tiff"), (".jpg", ".jpeg", ".png")
@@ -40,7 +40,7 @@ def write_smear(smear: Smear, path: Path, *, quality: int = 80, workers: int | N
     plan = smear.plan
     _check(plan, path, quality, workers)
     if workers is None:
-        workers = _processors() if plan.width * plan.height > _ALONE_PX else 1
+        workers = usable_cores() if plan.width * plan.height > _ALONE_PX else 1
     blocks = _paint_alone(smear) if workers <= 1 else _paint_together(smear, workers)
     total = -(-plan.width // BLOCK) * -(-plan.height // BLOCK)
     if path.suffix.lower() in PYRAMIDS:
@@ -65,12 +65,6 @@ def _check(plan: SmearPlan, path: Path, quality: int, workers: int | None) -> No
         raise ConfigError(f"quality is {quality}; JPEG knows 1 to 100.")
     if workers is not None and workers < 1:
         raise ConfigError(f"workers is {workers}; at least one process must paint.")
-
-
-def _processors() -> int:
-    """Return how many processors this process may use, which a scheduler may have made fewer than there are."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _counted(blocks: Iterator[Picture], total: int, report: Report | None) -> Iterator[Picture]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -87,14 +86,3 @@ def test_it_finds_the_blasts_of_a_composed_slide(data_folder: Path, detection: M
     assert figures.cells == 60
     assert figures.recall >= 0.97
     assert figures.precision >= 0.95
-
-
-@pytest.fixture(scope="module")
-def detection() -> ModuleType:
-    """The benchmark itself, so that the figure in the tests is the one that it prints."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-    try:
-        import detection as module
-    finally:
-        sys.path.pop(0)
-    return module

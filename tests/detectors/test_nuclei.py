@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -193,14 +192,3 @@ def test_white_cells_of_real_fields_are_found(detection: ModuleType, data_folder
     assert figures.cells > 300
     assert figures.recall >= recall
     assert figures.precision >= precision
-
-
-@pytest.fixture(scope="module")
-def detection() -> ModuleType:
-    """The benchmark itself, so that the figure in the tests is the one that it prints."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-    try:
-        import detection as module
-    finally:
-        sys.path.pop(0)
-    return module
