@@ -8,7 +8,7 @@ Copies are not files. A plan names the same cell again, and augmentation, which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 
@@ -37,13 +37,15 @@ class EpochPlan:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How an epoch is put together. At most one of the first five is given; with none each cell is shown once.
+    """How an epoch is put together. At most one of the first six is given; with none each cell is shown once.
 
     copies        "right-angles": each cell four times, turned by 0, 90, 180 and 270 degrees
     up_sample_to  every class is brought to that many crops by copies; a class that has more keeps them all
     equalise      every class is brought to that many crops, by leaving out or by copies; true: to the mean of the classes' sizes
     balance       "sub-sample": every class is cut down to the size of the smallest
     weights       "balanced": as many crops as there are cells, drawn anew each epoch with every class equally likely
+    most_of_a_subject  so many crops of a subject's cells of one class at most, drawn anew each epoch: subjects with many do not
+                  drown the others
     augment       "copies": originals are shown as they are, and only what is shown again is augmented, which is how up_sample_to
                   and equalise do it unless told otherwise; "all", as the others do it: every crop is augmented
 
@@ -55,6 +57,7 @@ class Sampling:
     equalise: bool | int | None = None
     balance: str | None = None
     weights: str | None = None
+    most_of_a_subject: int | None = None
     augment: str | None = None
 
     def __post_init__(self) -> None:
@@ -66,8 +69,9 @@ class Sampling:
                 check_choice(f"[sampling] {option}", getattr(self, option), (choice,))
         if self.augment is not None:
             check_choice("[sampling] augment", self.augment, ("all", "copies"))
-        if self.up_sample_to is not None:
-            check_number("[sampling] up_sample_to", self.up_sample_to, 1, whole=True)
+        for name in ("up_sample_to", "most_of_a_subject"):
+            if getattr(self, name) is not None:
+                check_number(f"[sampling] {name}", getattr(self, name), 1, whole=True)
         if self.equalise is not None and not isinstance(self.equalise, bool):
             check_number("[sampling] equalise", self.equalise, 1, whole=True)
 
@@ -83,12 +87,19 @@ class Sampling:
         """Return what `from_mapping` builds this from, as JSON holds it."""
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
 
-    def epoch(self, labels: NDArray[np.int64], epoch: int, seed: int) -> EpochPlan:
-        """Return what one epoch shows of the cells with these labels; the same for the same labels, epoch and seed."""
+    def epoch(self, labels: NDArray[np.int64], epoch: int, seed: int, groups: Sequence[str] = ()) -> EpochPlan:
+        """Return what one epoch shows of the cells with these labels; the same for the same labels, epoch and seed.
+
+        `groups` says whose each cell is; only `most_of_a_subject` asks.
+        """
         order = _random(seed, ORDER, epoch)
         if len(labels) == 0:
             raise ClassifierError("There are no cells to train on.")
-        index, copied = self._rows(np.asarray(labels), order, seed)
+        if self.most_of_a_subject is not None:
+            index = _draw_of_each(np.asarray(labels), groups, self.most_of_a_subject, order)
+            copied = np.zeros(len(index), np.bool_)
+        else:
+            index, copied = self._rows(np.asarray(labels), order, seed)
         turns = np.arange(len(index)) // len(labels) if self.copies is not None else np.zeros(len(index))
         augmented = copied if self._only_copies else np.ones_like(copied)
         shuffled = order.permutation(len(index))
@@ -129,7 +140,7 @@ class Sampling:
         return np.concatenate(rows), np.concatenate(copied)
 
 
-POLICIES = ("copies", "up_sample_to", "equalise", "balance", "weights")
+POLICIES = ("copies", "up_sample_to", "equalise", "balance", "weights", "most_of_a_subject")
 
 
 def _random(seed: int, stream: int, epoch: int = 0) -> Generator:
@@ -148,3 +159,16 @@ def _repeat(rows: NDArray[np.intp], number: int, random: Generator) -> NDArray[n
 def _draw_balanced(labels: NDArray[np.int64], random: Generator) -> NDArray[np.intp]:
     _, which, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     return random.choice(len(labels), len(labels), p=1 / (len(sizes) * sizes[which]))
+
+
+def _draw_of_each(labels: NDArray[np.int64], groups: Sequence[str], most: int, random: Generator) -> NDArray[np.intp]:
+    """Return `most` rows of each group and label, all of those that have fewer."""
+    if len(groups) != len(labels):
+        raise ClassifierError("[sampling] most_of_a_subject needs to know whose each cell is.")
+    _, whose = np.unique(np.asarray(groups), return_inverse=True)
+    _, which = np.unique(np.stack([whose, labels]), axis=1, return_inverse=True)
+    drawn = random.permutation(len(labels))
+    ordered = drawn[np.argsort(which[drawn], kind="stable")]
+    kinds, first = np.unique(which[ordered], return_index=True)
+    place = np.arange(len(ordered)) - first[np.searchsorted(kinds, which[ordered])]
+    return np.sort(ordered[place < most])

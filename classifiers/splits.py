@@ -95,15 +95,19 @@ def split_samples(samples: Samples, kind: str, shares: Sequence[float], seed: in
     raise SplitError(f"There is no split of kind {kind!r}. Known: subject, random, published.")
 
 
-def cross_splits(samples: Samples, folds: int, seed: int) -> list[Split]:
-    """Return `folds` splits by subject; each group is in the test part of exactly one of them."""
+def cross_splits(samples: Samples, folds: int, seed: int, *, hold_back: bool = True) -> list[Split]:
+    """Return `folds` splits by subject; each group is in the test part of exactly one of them.
+
+    Of the others some are held back to choose weights by and to calibrate on, unless `hold_back` is False.
+    """
     require_subjects(samples)
     splits = []
     for number, rows in enumerate(_folds(samples, np.arange(len(samples)), folds, seed)):
         parts = np.full(len(samples), TRAIN, np.int8)
         parts[rows] = TEST
         _check_classes(samples, parts == TEST, TEST)
-        _hold_back(samples, parts, HELD_BACK, seed + number)
+        if hold_back:
+            _hold_back(samples, parts, HELD_BACK, seed + number)
         splits.append(_judged("subject", samples, parts, f"fold {number + 1} of {folds}"))
     return splits
 

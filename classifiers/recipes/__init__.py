@@ -23,7 +23,7 @@ from classifiers.recipes.strict import RecipeError, build
 SplitKind = Literal["random", "subject"]
 Normalise = Literal["training set", "imagenet", "unit"]
 Optimiser = Literal["sgd", "adam", "adamw", "rmsprop"]
-Monitor = Literal["loss", "accuracy"]
+Monitor = Literal["loss", "accuracy", "none"]
 Schedule = Literal["constant", "cosine"]
 Combination = Literal["average", "genetic", "optuna"]
 SUFFIX = ".toml"
@@ -106,7 +106,7 @@ class Stage:
     batch_size: int
     epochs: int
     patience: int | None = None  # epochs without a better `monitor` until it stops; None: never
-    monitor: Monitor = "loss"  # of the validation cells; the weights of the best epoch are kept
+    monitor: Monitor = "loss"  # of the validation cells; the weights of the best epoch are kept, with "none" those of the last
     momentum: float = 0.0
     weight_decay: float = 0.0
     schedule: Schedule = "constant"
@@ -129,6 +129,8 @@ class Stage:
                 f"A stage needs momentum and label_smoothing from 0 to below 1, weight_decay and mixup from 0 on, "
                 f"not {self.momentum}, {self.label_smoothing}, {self.weight_decay}, {self.mixup}."
             )
+        if self.monitor == "none" and self.patience is not None:
+            raise RecipeError(f"A stage that monitors none cannot wait {self.patience} epochs for a better one. Leave patience out.")
         if self.unfreeze_from is not None and not self.frozen:
             raise RecipeError(f"A stage that unfreezes from {self.unfreeze_from!r} needs frozen = true: without it everything learns.")
 
@@ -200,6 +202,11 @@ class Recipe:
             return build(cls, {"name": name, "values": copy.deepcopy(dict(values)), **given, **tables}, "the recipe")
         except RecipeError as error:
             raise RecipeError(f"Recipe {name!r}: {error}") from error
+
+    @property
+    def chooses(self) -> bool:
+        """Whether validation cells choose the weights in any stage."""
+        return any(stage.monitor != "none" for stage in self.stages)
 
     @property
     def decisive(self) -> dict[str, Any]:

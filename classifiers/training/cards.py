@@ -113,22 +113,30 @@ class Judged:
 
 
 def calibrate(card: ModelCard, split: Split, scored: Scored, rule: str) -> ModelCard:
-    """Return the card with temperature, threshold, counts by subject and the numbers of its test."""
+    """Return the card with temperature, threshold, counts by subject and the numbers of its test.
+
+    What is held back for neither is left to whoever asked for such a split.
+    """
     fitted_on, rows = part_or_validation(split, "calibration")
-    logits, truth = scored.of(rows), scored.labels[rows]
+    if len(rows):
+        card = fit(card, scored.of(rows), scored.labels[rows], rule)
+        said = {"on": fitted_on, "threshold_rule": rule, **sizes(scored.samples, rows)}
+        card = replace(card, extra={**card.extra, "calibration": said})
+    tested_on, tested = part_or_validation(split, "test")
+    if not len(tested):
+        return card
+    judged = scored.judge(card, tested)
+    card = replace(card, extra={**card.extra, "test": {"on": tested_on, **measure(card, judged)}})
+    known = split.leaky or tested_on != "test"  # to the network: they say nothing of a subject it never saw
+    return replace(card, subjects=() if known else count_subjects(card, judged))
+
+
+def fit(card: ModelCard, logits: Floats, truth: NDArray[np.int64], rule: str) -> ModelCard:
+    """Return the card with the temperature and the threshold that these cells ask for."""
     card = replace(card, temperature=calibration.temperature(logits, truth))
     scores = card.blast_probability(calibration.probabilities(logits, card.activation, card.temperature))
     is_blast, counted = roles_of(card, truth)
-    card = replace(card, threshold=calibration.threshold(scores[counted], is_blast[counted], rule))
-    tested_on, tested = part_or_validation(split, "test")
-    judged = scored.judge(card, tested)
-    extra = {
-        **card.extra,
-        "calibration": {"on": fitted_on, "threshold_rule": rule, **sizes(scored.samples, rows)},
-        "test": {"on": tested_on, **measure(card, judged)},
-    }
-    known = split.leaky or tested_on != "test"  # to the network: they say nothing of a subject it never saw
-    return replace(card, extra=extra, subjects=() if known else count_subjects(card, judged))
+    return replace(card, threshold=calibration.threshold(scores[counted], is_blast[counted], rule))
 
 
 def roles_of(card: ModelCard, truth: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -64,6 +64,8 @@ def _draw(axes: Axes, history: Sequence[Epoch], name: str, best: Sequence[int]) 
     validation = [getattr(each, f"validation_{name}") for each in history]
     marker = "o" if len(history) == 1 else None
     axes.plot(numbers, training, color=TRAINING, linestyle="--", marker=marker, label="training cells")
+    if validation[-1] is None:
+        return _tidy(axes)
     axes.plot(numbers, validation, color=VALIDATION, marker=marker, label="validation cells")
     axes.plot([place + 1 for place in best], [validation[place] for place in best], "D", color=MARK, label="weights kept", markersize=6)
     for place in best:
@@ -76,6 +78,10 @@ def _draw(axes: Axes, history: Sequence[Epoch], name: str, best: Sequence[int]) 
             fontsize=9,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
+    _tidy(axes)
+
+
+def _tidy(axes: Axes) -> None:
     axes.margins(y=0.12)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

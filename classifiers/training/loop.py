@@ -118,12 +118,13 @@ class Loop:
         sums = torch.stack([standing.loss, standing.right])
         self._processes.sum(sums)
         loss, right = (sums / standing.cells).tolist()
-        found, accuracy = work.validate()
+        found, accuracy = work.validate() if len(self._order.validation) else (None, None)
         standing.seconds["validating"] += time.perf_counter() - started
         epoch = Epoch(standing.stage + 1, standing.epoch + 1, rate, loss, right, found, accuracy)
-        if not torch.isfinite(torch.tensor(found)):
+        telling = loss if found is None else found
+        if not torch.isfinite(torch.tensor(telling)):
             raise TrainingDiverged(
-                f"The validation loss became {found} in epoch {epoch.epoch} of stage {epoch.stage}. "
+                f"The {'training' if found is None else 'validation'} loss became {telling} in epoch {epoch.epoch} of stage {epoch.stage}. "
                 f"Take a learning rate below {rate:g}, or precision fp32."
             )
         standing.history.append(epoch)

@@ -119,7 +119,7 @@ def make_order(samples: Samples, recipe: Recipe, split: Split, *, seed: int, hal
     assert recipe.network is not None
     if len(split.parts) != len(samples):
         raise ClassifierError(f"A split of {len(split.parts)} cells does not belong to {len(samples)} cells.")
-    for part in ("train", "validation"):
+    for part in ("train", "validation") if recipe.chooses else ("train",):
         if not len(split.rows(part)):
             raise ClassifierError(f"The split has no {part} cells, and training needs some.")
     classes, labels = class_order(samples, recipe.network.activation)
@@ -127,6 +127,7 @@ def make_order(samples: Samples, recipe: Recipe, split: Split, *, seed: int, hal
         recipe=recipe,
         classes=classes,
         labels=labels,
+        groups=samples.groups,
         train=split.rows("train"),
         validation=split.rows("validation"),
         seed=seed,

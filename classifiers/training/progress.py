@@ -26,12 +26,22 @@ class Epoch:
     learning_rate: float  # of its first batch
     loss: float
     accuracy: float
-    validation_loss: float  # mean negative log likelihood, whatever weights and smoothing training uses
-    validation_accuracy: float
+    validation_loss: float | None  # mean negative log likelihood, whatever weights and smoothing training uses; None: no such cells
+    validation_accuracy: float | None
 
     def monitored(self, monitor: str) -> float:
         """Return the number that decides which epoch is best, the greater the better."""
+        if monitor == "none":
+            return self.epoch
+        assert self.validation_loss is not None and self.validation_accuracy is not None, "what is chosen by needs validation cells"
         return -self.validation_loss if monitor == "loss" else self.validation_accuracy
+
+    @property
+    def validation(self) -> str:
+        """Say how the validation cells were called; nothing where there are none."""
+        if self.validation_loss is None:
+            return ""
+        return f"loss {self.validation_loss:.4f}, accuracy {self.validation_accuracy:.4f}"
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,10 @@ class Progress:
         loss = "" if self.loss is None else f", loss {self.loss:.4f}"
         speed = "" if self.cells_per_s is None else f", {self.cells_per_s:.0f} cells/s"
         lines = {f"{stage}epoch {self.epoch}/{self.epochs}": f"batch {self.batch}/{self.batches}{loss}{speed}"}
-        if self.last is not None:
-            lines["validation"] = f"loss {self.last.validation_loss:.4f}, accuracy {self.last.validation_accuracy:.4f}"
-        if self.best is not None:
-            best = self.best
-            lines["best"] = f"epoch {best.epoch}: loss {best.validation_loss:.4f}, accuracy {best.validation_accuracy:.4f}"
+        if self.last is not None and self.last.validation:
+            lines["validation"] = self.last.validation
+        if self.best is not None and self.best.validation:
+            lines["best"] = f"epoch {self.best.epoch}: {self.best.validation}"
         return lines
 
 

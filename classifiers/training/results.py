@@ -26,6 +26,7 @@ from classifiers.training.curves import best_epochs, write_curves_csv, write_cur
 from classifiers.training.loop import Fitted
 from classifiers.training.order import Order, half_name, input_plan
 from classifiers.training.pixels import Pixels
+from classifiers.training.progress import Epoch
 from classifiers.training.recipe_toml import write_recipe
 
 TRAINING = "training"  # the folder beside card and weights that says how they came about
@@ -84,7 +85,8 @@ def score(card: ModelCard, trained: Trained, device: torch.device) -> Scored:
     prepared = replace(card, preparation=(), crop_px=int(pixels.shape[1]))  # the pictures are what the preparation leaves
     classifier = TorchClassifier(prepared, trained.fitted.network, device=str(device), precision="fp32")
     logits = [classifier.logits(pixels[rows[start : start + LOOK_AT_ONCE]]) for start in range(0, len(rows), LOOK_AT_ONCE)]
-    return Scored(trained.samples, trained.order.labels, rows, np.concatenate(logits))
+    nothing = np.zeros((0, len(card.classes) if card.activation == "softmax" else 1))
+    return Scored(trained.samples, trained.order.labels, rows, np.concatenate([nothing, *logits]))
 
 
 def _card(trained: Trained, scale: Scale) -> ModelCard:
@@ -126,13 +128,18 @@ def _course(order: Order, fitted: Fitted) -> dict[str, Any]:
         {
             "epochs": sum(each.stage == number for each in fitted.history),
             "best_epoch": fitted.history[place].epoch,
-            "validation_loss": round(fitted.history[place].validation_loss, 6),
-            "validation_accuracy": round(fitted.history[place].validation_accuracy, 6),
+            **_validated(fitted.history[place]),
         }
         for number, place in enumerate(best, start=1)
     ]
     weights = "random" if order.weights is None else Path(order.weights).name
     return {"seed": order.seed, "precision": half_name(order.half), "initial_weights": weights, "stages": stages}
+
+
+def _validated(epoch: Epoch) -> dict[str, float]:
+    if epoch.validation_loss is None or epoch.validation_accuracy is None:
+        return {}
+    return {"validation_loss": round(epoch.validation_loss, 6), "validation_accuracy": round(epoch.validation_accuracy, 6)}
 
 
 def _write_times(path: Path, order: Order, fitted: Fitted, targets: Sequence[torch.device]) -> None:

@@ -62,4 +62,5 @@ def judge(metric: str, card: ModelCard, predictions: Path) -> float:
 
 def halfway(metric: str, epoch: Epoch) -> float:
     """Return the number after an epoch that tells best whether a trial is worth going on with, better in the metric's direction."""
+    assert epoch.validation_accuracy is not None and epoch.validation_loss is not None, "every trial has validation cells"
     return epoch.validation_accuracy if METRICS[metric] == "maximize" else epoch.validation_loss

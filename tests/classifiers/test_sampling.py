@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,27 @@ def test_every_plan_is_whole_and_repeatable(labels: Labels, values: dict[str, An
     assert same(made, plan(values, labels, epoch, seed))
     if values != {"weights": "balanced"}:
         assert set(labels[made.index]) == set(labels), "no class is lost"
+
+
+@given(labels=labelled, most=st.integers(1, 8), epoch=st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_of_no_subject_are_more_cells_of_a_class_shown_than_asked_for(labels: Labels, most: int, epoch: int) -> None:
+    subjects = [f"s{row % 3}" for row in range(len(labels))]
+    made = Sampling.from_mapping({"most_of_a_subject": most}).epoch(labels, epoch, 1, subjects)
+    whole = Counter(zip(subjects, labels.tolist(), strict=True))
+    shown = Counter((subjects[row], int(labels[row])) for row in made.index)
+    assert shown == {key: min(most, cells) for key, cells in whole.items()}
+    assert len(set(made.index.tolist())) == len(made), "none twice"
+
+
+def test_which_cells_of_a_subject_are_shown_is_drawn_anew() -> None:
+    labels = np.zeros(100, np.int64)
+    sampling = Sampling.from_mapping({"most_of_a_subject": 20})
+    epochs = [set(sampling.epoch(labels, epoch, 0, ["one"] * 100).index.tolist()) for epoch in range(30)]
+    assert epochs[0] != epochs[1]
+    assert len(set.union(*epochs)) > 95
+    with pytest.raises(ClassifierError, match="needs to know whose each cell is"):
+        sampling.epoch(labels, 0, 0)
 
 
 @given(labels=labelled, number=st.integers(1, 50))
