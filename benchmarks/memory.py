@@ -53,7 +53,8 @@ def drawn(path: Path, side: int, seed: int) -> Path:
 
 
 def scan(slides: list[Path], out: Path) -> Watched:
-    seen = watch([sys.executable, "-m", "smearscan", "run", *map(str, slides), "--out", str(out), "--classifier", "drawn-cells"])
+    settings = ["--classifier", "drawn-cells", "--proposals", "nuclei"]
+    seen = watch([sys.executable, "-m", "smearscan", "run", *map(str, slides), "--out", str(out), *settings])
     if seen.exit_code != os.EX_OK:
         raise SystemExit(seen.complained)
     return seen

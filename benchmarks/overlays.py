@@ -78,7 +78,7 @@ def compare_runs(slide: Path, arguments: argparse.Namespace, scratch: Path) -> N
     for _, wanted in [(turn, wanted) for turn in range(arguments.runs) for wanted in seconds]:
         out = scratch / f"run-{wanted}"
         command = [sys.executable, "-m", "smearscan", "run", str(slide), "--out", str(out), "--classifier", model, "--overwrite"]
-        command += ["--overlays", str(wanted), "--cam", arguments.method]
+        command += ["--proposals", "nuclei", "--overlays", str(wanted), "--cam", arguments.method]
         started, worked = time.perf_counter(), processor_of_children()
         subprocess.run(command, check=True, capture_output=True)
         engines = json.loads((out / "run.json").read_text())["engines"]["seconds"]

@@ -1,32 +1,37 @@
 """Makes the classifier that comes with smearscan, from the data folder to the model folder.
 
-    python benchmarks/train_classifier.py --data DIR --out classifiers/bundled/blast-or-other [--crops FOLDER] [--folds 5]
+    python benchmarks/train_classifier.py --data DIR [--out classifiers/bundled/blast-or-other] [--crops FOLDER]
 
 DIR holds cnmc, bccd, txl_pbc and chula_rbc12. First the crops (FOLDER, half an hour of one core; taken as they are where
 they are finished): C-NMC's cells and the white cells of the field sets are laid on smears of real red cells and cut out again
 as `smearscan run` cuts them, and shown alone on black. Then the recipe `blast-or-other` is trained and tested on subjects
-that it never saw, in nested cross-validation; then one network on all. Everything is seeded: the same data give the same model on
-the same kind of machine.
+that it never saw, in nested cross-validation; then one network on all. The folds' networks are kept in `--keep`, for
+`benchmarks/accuracy.py`, which measures them and writes the card's numbers. Everything is seeded: the same data give the same
+model on the same kind of machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
+from fold_models import keep_folds
 
 from classifiers import recipes
 from classifiers.base import ClassifierError
 from classifiers.datasets import Samples, checking, load
 from classifiers.datasets.base import fit, middle
+from classifiers.folder import CARD_FILE
 from classifiers.training import Progress, Scale, cross_validate
+from classifiers.training.folds import FOLDS
 from smearscan import console
 from smearscan.errors import SmearscanError
 from smearscan.results import Picture
@@ -45,6 +50,61 @@ TEST_FIELDS = "chula_rbc12"  # every third of its fields is kept for slides to t
 SIDE, MPP, CELLS = 4500, 0.25, 300  # of a slide of crops
 FIELD_SHARE = 0.35  # of the others on a slide; C-NMC's normal cells are the harder ones
 BLASTS = 0.5
+KEEP = Path("benchmarks/folds/blast-or-other")
+NAME = "blast-or-other"
+SUMMARY = (
+    "Blast or other white cell, and a third answer for crops without one. Trained on cut-out lymphoid cells of one laboratory and normal "
+    "white cells of three others, laid on real smears: on your stain it must be checked or trained again."
+)
+SAID: dict[str, object] = {
+    "purpose": (
+        "Marks the white cells of a stained blood smear that look like the lymphoblasts of acute lymphoblastic leukaemia, so that "
+        "somebody who can read smears looks at those first, and gives the fraction a first estimate with an honest interval."
+    ),
+    "not_for": (
+        "Diagnosis, and any decision about a patient.",
+        "Myeloblasts, other leukaemias, lymphomas, bone marrow: it has seen none of them.",
+        "Telling apart kinds of normal white cells.",
+    ),
+    "limits": (
+        "Trained on cut-out lymphoid cells of one laboratory; on your stain it must be trained again or checked: smearscan evaluate.",
+        "No open smear with boxed blasts exists: what it does on a slide was measured on slides composed of real cut-outs.",
+        "C-NMC publishes no scale: 10/177 um/px is inferred from the usual size of its normal cells. Size tells it much, so a wrong scale "
+        "of a slide makes it wrong.",
+        "Twelve healthy persons gave all normal lymphoid cells; how often such a cell is called a blast differs from person to person far "
+        "more than chance allows, and a new person may lie outside what was seen.",
+        "The other white cells of the field sets are easy for it; a healthy slide has mostly those. Its errors there are of lymphocytes.",
+    ),
+    "data": (
+        {
+            "name": "C-NMC 2019, cells under 43 names of persons",
+            "licence": "CC BY 3.0 as secondary sources state it",
+            "citation": "Gupta & Gupta, ALL Challenge dataset of ISBI 2019, doi 10.7937/tcia.2019.dc64i46r",
+            "used_for": "blasts, normal lymphoid cells",
+        },
+        {
+            "name": "BCCD",
+            "licence": "MIT",
+            "citation": "github.com/Shenggan/BCCD_Dataset",
+            "used_for": "other white cells, red cells around",
+        },
+        {
+            "name": "TXL-PBC",
+            "licence": "MIT as stated; the pictures CC BY 4.0 and free with citation",
+            "citation": (
+                "github.com/lugan113/TXL-PBC_Dataset, after Acevedo et al., Data in Brief 30 (2020) 105474 and "
+                "Kouzehkanan et al., Scientific Reports 12 (2022) 1123"
+            ),
+            "used_for": "other white cells",
+        },
+        {"name": "Chula RBC-12", "licence": "MIT", "citation": "Naruenatthanaset et al., arXiv:2012.01321", "used_for": "red cells around"},
+    ),
+    "commands": (
+        {"command": "python benchmarks/train_classifier.py --data DIR", "prints": "makes the model and the networks of its folds"},
+        {"command": "python benchmarks/accuracy.py --data DIR", "prints": "every number on this card"},
+        {"command": "python benchmarks/classifier_trials.py --data DIR --out FOLDER", "prints": "what was tried"},
+    ),
+}
 EMPTY = 0.35  # crops without a cell for each that shows one
 
 
@@ -129,9 +189,10 @@ def on_black(cell: CellFile) -> Picture:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--out", type=Path, required=True, metavar="MODEL")
+    parser.add_argument("--out", type=Path, default=Path("classifiers/bundled") / NAME, metavar="MODEL")
+    parser.add_argument("--keep", type=Path, default=KEEP, metavar="FOLDER", help="where the folds' networks are kept")
     parser.add_argument("--crops", type=Path, default=Path("training-crops"), metavar="FOLDER")
-    parser.add_argument("--slides", type=int, default=54, help="smears that cells are laid on")
+    parser.add_argument("--slides", type=int, default=44, help="smears that cells are laid on")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--recipe", default=RECIPE, help="another one, to try it")
@@ -146,7 +207,7 @@ def main() -> None:
             bar.label = f"{told.label}: {told.activity}" if told.label else told.activity
             bar.update(told.done, told.total, told.details(), told.seconds_left)
 
-        cross_validate(
+        card = cross_validate(
             samples,
             recipes.load(given.recipe),
             given.out,
@@ -157,6 +218,9 @@ def main() -> None:
             cache=given.crops / "cache",
             show=show,
         )
+    keep_folds(samples, given.out / FOLDS, given.keep, given.folds, given.seed)
+    shutil.rmtree(given.out / FOLDS)  # what ships is the model of all subjects
+    replace(card, name=NAME, summary=SUMMARY, extra={**card.extra, **SAID}).save(given.out / CARD_FILE)
 
 
 if __name__ == "__main__":

@@ -66,10 +66,10 @@ def write_model(training: Training, folder: Path, facts: CardFacts, split: Field
         "confidence": confidence,
         "confidence_chosen_by": f"the surest that costs at most {RECALL_TO_PAY:g} of the recall at the highest F1, "
         f"on validation pictures shown with cells of {' and '.join(f'{size:g}' for size in usual)} px",
-        "validation": _figures(validated, split.validation, confidence),
+        "validation": figures(validated, split.validation, confidence),
     }
     if tested:
-        metrics["test"] = _figures(training.looks("test"), split.test, confidence)
+        metrics["test"] = figures(training.looks("test"), split.test, confidence)
     card = DetectorCard(
         name=facts.name,
         summary=facts.summary,
@@ -114,7 +114,7 @@ def _rows(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"": label, "cells": row["cells"], **{name: row[key] for key, name in NAMES.items()}} for label, row in told.items()]
 
 
-def _figures(looks: Mapping[float, Sequence[Seen]], pictures: Sequence[LabelledPicture], confidence: float) -> dict[str, Any]:
+def figures(looks: Mapping[float, Sequence[Seen]], pictures: Sequence[LabelledPicture], confidence: float) -> dict[str, Any]:
     """Return figures for all looks together, by what was shown, by the width of the cells, and by source."""
     everything = [each for seen in looks.values() for each in seen]
     by_source: dict[str, list[Seen]] = {}

@@ -1,0 +1,291 @@
+"""How true is the blast fraction of a slide? Measured on composed slides, of subjects that the network never saw.
+
+    python benchmarks/accuracy_slides.py --data DIR --models FOLDER --slides FOLDER [--out FOLDER] [--modes window,nuclei,yolo]
+
+DIR holds cnmc and chula_rbc12. The models FOLDER holds the networks of a cross-validation and whom each of them never saw, as
+`fold_models` keeps them. For each nine slides are composed of the cells of those subjects, on fields that no training crop shows:
+true blast fractions of 0 to 80 %, and three more without blasts. Each is scanned as `smearscan run` does, in every mode, and held
+against its truth. Slides and reports that are finished are taken as they are.
+
+A fold's network is scanned with the counts by subject of the other folds' cards: its own card counts the subjects of these very
+slides, and an interval that knows them covers too well. On a slide lie the cells of several subjects, of few groups a fold, and
+slides of one fold share them: their errors are more alike than those of as many patients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+from accuracy_tables import ScannedMode, blank_table, figures, parts_table, proposals_table, read_mode, slides_table, table, window_table
+from fold_models import read_folds
+
+from classifiers import ClassifierError
+from classifiers.card import ModelCard, SubjectCounts
+from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
+from smearscan import __version__, console
+from smearscan.building import DetectorChoice
+from smearscan.compare import Report, read_report
+from smearscan.config import ScanConfig
+from smearscan.errors import ConfigError, ExitCode, OutputError, SmearscanError
+from smearscan.labels import read_labels
+from smearscan.ledger import input_digest, is_report
+from smearscan.reports import DetectorFacts
+from smearscan.results import SCANNED
+from smearscan.smears import CellChoice, SmearPlan, compose, contents_path, origins_path, truth_path, write_smear
+from smearscan.smears.cell_folders import choose_cells, read_cell_folder
+from smearscan.smears.field_pictures import list_fields
+
+CELLS, FIELDS, FIELD_MPP = "cnmc", "chula_rbc12", 0.1905  # folders of DIR; scale bars of 20 um are 105 px long
+FIRST_SEED, SEEDS_A_FOLD = 5000, 100  # far from those of training slides
+MODES = ("window", "nuclei", "yolo")
+WORKERS = 2
+MODELS = "models"  # in the folder of reports: the folds' networks with the other folds' counts
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """What the slides of a fold are."""
+
+    side_px: int = 3000
+    mpp: float = 0.25
+    white_cells: int = 220  # so that also where some are missed 200 are counted, as a limit of blank wants; each share is a whole number
+    fractions: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+    negatives: int = 3  # beside that among `fractions`
+
+    def slides(self) -> dict[str, float]:
+        """Return the names of the slides and the share of blasts on each."""
+        named = {f"blasts-{round(100 * fraction):02}": fraction for fraction in self.fractions}
+        return named | {f"negative-{number}": 0.0 for number in range(1, self.negatives + 1)}
+
+
+@dataclass(frozen=True)
+class ComposedSlide:
+    """One slide of the night."""
+
+    path: Path
+    fold: int
+    blast_fraction: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that a process needs to know to compose a slide."""
+
+    slide: ComposedSlide
+    plan: SmearPlan
+    data: Path
+    subjects: tuple[str, ...]
+    chosen: str  # how the slide's contents will say that
+    not_used: tuple[str, ...]  # fields that networks were trained on
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the slide is there, made of the same subjects by the same plan."""
+        path = self.slide.path
+        if not all(each.is_file() for each in (path, truth_path(path), origins_path(path), contents_path(path))):
+            return False
+        said, plan = json.loads(contents_path(path).read_text(encoding="utf-8")), self.plan
+        blasts = round(self.slide.blast_fraction * (plan.white_cells or 0))
+        return (
+            [said["width"], said["height"], said["mpp"], said["seed"]] == [plan.width, plan.height, plan.mpp, plan.seed]
+            and (sum(said["classes"].values()), said["classes"].get("blast", 0)) == (plan.white_cells, blasts)
+            and [each["chosen"] for each in said["cells"]] == [self.chosen]
+            and not set(said["backgrounds"]["files"]) & set(self.not_used)
+        )
+
+
+def compose_night(
+    data: Path, folder: Path, subjects: Mapping[int, Sequence[str]], workers: int = WORKERS, plan: FoldPlan | None = None
+) -> list[ComposedSlide]:
+    """Compose the slides of every fold, of its subjects alone, where they are not there yet; `subjects` are by fold."""
+    orders = [order for fold, names in sorted(subjects.items()) for order in orders_of(data, folder, fold, names, plan or FoldPlan())]
+    missing = [order for order in orders if not order.is_finished]
+    if missing:
+        # Spawned: a forked process would wait for threads that torch and OpenCV may have in this one.
+        with (
+            ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool,
+            console.progress("composing slides") as bar,
+        ):
+            for done, each in enumerate(as_completed([pool.submit(compose_slide, order) for order in missing]), start=1):
+                each.result()
+                bar.update(done, len(missing), {})
+    return [order.slide for order in orders]
+
+
+def orders_of(data: Path, folder: Path, fold: int, subjects: Sequence[str], plan: FoldPlan) -> list[Order]:
+    """Return what the slides of one fold are made of; refuses subjects of whom there are no cells."""
+    from train_classifier import test_fields  # brings torch, which the processes that compose can do without
+
+    cells = read_cell_folder(data / CELLS)
+    if unknown := sorted(set(subjects) - {cell.subject for cell in cells.cells}):
+        raise ConfigError(f"{cells.root} holds no cells of {', '.join(unknown)}. Name its subjects, not groups of them.")
+    if not subjects:
+        raise ConfigError(f"Fold {fold} has no subjects to compose slides of.")
+    kept = set(test_fields(data))
+    not_used = tuple(path.name for path in list_fields(data / FIELDS) if path.name not in kept)
+    orders = []
+    for index, (name, fraction) in enumerate(plan.slides().items()):
+        seed = FIRST_SEED + SEEDS_A_FOLD * fold + index
+        drawn = SmearPlan(
+            *(plan.side_px, plan.side_px, plan.mpp, seed),
+            white_cells=plan.white_cells,
+            blast_fraction=fraction,
+            smudge_fraction=0.0,
+            debris_per_mm2=0.0,
+        )
+        slide = ComposedSlide(folder / f"fold-{fold}" / f"{name}.tif", fold, fraction, seed)
+        orders.append(Order(slide, drawn, data, tuple(subjects), choose_cells(cells, subjects).note, not_used))
+    return orders
+
+
+def compose_slide(order: Order) -> None:
+    """Write one slide with its truth, and last, by renaming a finished file, what it is made of."""
+    cv2.setNumThreads(1)  # the processes share the processors already
+    path, cells = order.slide.path, [CellChoice(order.data / CELLS)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contents_path(path).unlink(missing_ok=True)
+    fields = order.data / FIELDS
+    composed = compose(order.plan, cells, fields, subjects=order.subjects, field_mpp=FIELD_MPP, exclude=order.not_used)
+    write_smear(composed.smear, path, workers=1)
+    unfinished = path.with_name(f".{path.stem}.writing")
+    composed.write_contents(unfinished)
+    unfinished.replace(contents_path(path))
+
+
+def scan_night(slides_folder: Path, models: Mapping[int, Path], out: Path, modes: Sequence[str] = MODES) -> list[ScannedMode]:
+    """Scan each fold's slides with its network in every mode and hold the reports, OUT/MODE/fold-N, against the truth."""
+    crossed = {fold: cross_model(models, fold, slides_folder / f"fold-{fold}", out / MODELS / str(fold)) for fold in sorted(models)}
+    scanned = []
+    for mode in modes:
+        reports = []
+        for fold, model in crossed.items():
+            slides = slides_folder / f"fold-{fold}"
+            reports.append((fold, scan_fold(slides, model, mode, out / mode / f"fold-{fold}"), read_labels(slides)))
+        scanned.append(read_mode(mode, reports))
+    return scanned
+
+
+def scan_fold(slides: Path, model: Path, mode: str, out: Path) -> Report:
+    """Return the report of one fold's slides in one mode; one that is not whole or out of date is made anew, whole.
+
+    So its run says what all of it took. It is a process of its own, as a user starts it: the most memory that a process
+    ever held is never given back, and would be the next one's too.
+    """
+    paths = sorted(slides.glob("*.tif"))
+    if not (is_report(out) and is_current(read_report(out), paths, made_with(model, mode))):
+        console.say(f"{mode}: {console.counted(len(paths), 'slide')} of {slides.name}")
+        settings = ["--proposals", mode, "--classifier", str(model.resolve()), "--workers", str(WORKERS), "--overlays", "0"]
+        command = [sys.executable, "-m", "smearscan", "run", *map(str, paths), "--out", str(out), "--overwrite", *settings]
+        ended = subprocess.run(command, check=False)
+        if ended.returncode != ExitCode.DONE:
+            raise OutputError(f"The report {out} could not be made (exit code {ended.returncode}): what is wrong stands above.")
+    report = read_report(out, mode)
+    return dataclasses.replace(report, slides={path.name: report.slides[path.name] for path in paths})
+
+
+def is_current(report: Report, paths: Sequence[Path], models: Mapping[str, object]) -> bool:
+    """Whether every slide, as it is now, was scanned with these models."""
+    records = {key: slide.record for key, slide in report.slides.items()}
+    return all(
+        path.name in records
+        and records[path.name]["status"] in SCANNED
+        and records[path.name]["input_digest"] == input_digest(path)
+        and all(records[path.name][name] == value for name, value in models.items())
+        for path in paths
+    )
+
+
+def made_with(model: Path, mode: str) -> dict[str, object]:
+    """Return what a slide's record says of its models: also a card's counts by subject change its numbers."""
+    found = DetectorChoice(ScanConfig(proposals=mode))(FoldPlan.mpp)
+    detector = DetectorFacts(found.name, found.digest, found.settings())
+    models = {"classifier": {**dataclasses.asdict(read_card(model)), "extra": {}}, "detector": dataclasses.asdict(detector)}
+    said: dict[str, object] = json.loads(json.dumps({**models, "smearscan": __version__}))
+    return said
+
+
+def cross_model(models: Mapping[int, Path], fold: int, slides: Path, out: Path) -> Path:
+    """Copy a fold's network with the other folds' counts by subject in place of its own."""
+    cards = {each: read_card(model) for each, model in models.items()}
+    card = dataclasses.replace(cards[fold], subjects=crossed_counts(cards, fold, subjects_on(slides)), blank_fractions=())
+    if not (out / WEIGHTS_FILE).is_file() or read_card(out) != card:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(models[fold] / WEIGHTS_FILE, out / WEIGHTS_FILE)
+        card.save(out / CARD_FILE)
+    return out
+
+
+def crossed_counts(cards: Mapping[int, ModelCard], fold: int, on_slides: set[str]) -> tuple[SubjectCounts, ...]:
+    """Return the counts of the other folds' cards, each subject once, without those whose cells lie on the slides.
+
+    A card calls subjects that show the same cells by one name, as H10+H3.
+    """
+    counts: dict[tuple[str, str], SubjectCounts] = {}
+    for number, card in sorted(cards.items()):
+        for each in card.subjects if number != fold else ():
+            if not on_slides & {each.subject, *each.subject.split("+")}:
+                counts.setdefault((each.subject, each.role), each)
+    return tuple(counts.values())
+
+
+def subjects_on(slides: Path) -> set[str]:
+    """Return the subjects, and their groups, whose cells lie on a folder's slides."""
+    found: set[str] = set()
+    for path in sorted(slides.glob("*.origins.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            found |= {row[name] for row in csv.DictReader(file) for name in ("subject", "group")}
+    if not found:
+        raise ConfigError(f"{slides} holds no composed slides. Compose them first.")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="the networks of the folds")
+    parser.add_argument("--slides", type=Path, required=True, metavar="FOLDER", help="where the composed slides lie, or go")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the reports go (default: reports, in the slides' folder)")
+    parser.add_argument("--modes", default=",".join(MODES), metavar="LIST")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="processes that compose")
+    given = parser.parse_args()
+    folds = read_folds(given.models)
+    compose_night(given.data, given.slides, folds.subjects, given.workers)
+    modes = [mode.strip() for mode in given.modes.split(",") if mode.strip()]
+    models = {number: folds.folder_of(number) for number in folds.numbers}
+    scanned = scan_night(given.slides, models, given.out or given.slides / "reports", modes)
+    found = [figures(each) for each in scanned]
+    show("Composed slides of subjects not seen", table(found))
+    show("What the detectors propose, before the classifier leaves anything out", proposals_table(found))
+    show("With and without blasts", parts_table(found))
+    show("Negative slides", blank_table(found))
+    show("Windows, which are no cells", window_table(found))
+    for each in scanned:
+        if each.mode == "yolo" or len(scanned) == 1:
+            show(f"Slide by slide, {each.mode}", slides_table(each))
+    return 0
+
+
+def show(title: str, rows: Sequence[Mapping[str, str]]) -> None:
+    if rows:
+        names = tuple(rows[0])
+        console.table(names, [tuple(row.values()) for row in rows], title=title, right=names[1:])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (ClassifierError, SmearscanError) as error:
+        sys.exit(f"accuracy_slides: {error}")

@@ -1,0 +1,137 @@
+"""What `benchmarks/accuracy.py` makes of the folds' networks and of what they say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from classifiers.base import ClassifierError
+from classifiers.datasets import Samples
+from classifiers.folder import CARD_FILE, WEIGHTS_FILE
+from classifiers.splits import cross_splits
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def cells_module() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    yield import_module("accuracy_cells")
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def fold_models(cells_module: ModuleType) -> ModuleType:
+    return import_module("fold_models")
+
+
+@pytest.fixture(scope="module")
+def accuracy(cells_module: ModuleType) -> ModuleType:
+    return import_module("accuracy")
+
+
+def said_of(module: ModuleType, blast: list[int], called: list[int], groups: list[str], files: list[str] | None = None) -> Any:
+    truth = np.array(blast, bool)
+    named = tuple(files or [f"{row}.png" for row in range(len(blast))])
+    cells = module.Cells("here", np.zeros((len(blast), 8, 8, 3), np.uint8), truth, tuple(groups), named)
+    answer = np.array(called, bool)
+    return module.Said(cells, np.ones(len(blast), np.intp), np.where(answer, 0.9, 0.1), answer, np.zeros(len(blast), bool))
+
+
+def test_a_share_is_of_cells_and_its_interval_of_groups(cells_module: ModuleType) -> None:
+    hit = np.array([True] * 30 + [False] * 30)
+    of_few = cells_module.share(hit, ["a", "b"] * 30)
+    alike = cells_module.share(hit, [f"g{row % 6}" for row in range(60)])
+    torn = cells_module.share(hit, [f"g{row // 10}" for row in range(60)])
+    assert of_few.value == alike.value == torn.value == 0.5
+    assert of_few.low == pytest.approx(0.377, abs=1e-3)  # Wilson's: two groups are too few to draw
+    assert torn.high - torn.low > 2 * (alike.high - alike.low)  # groups that are all right or all wrong say less
+    assert cells_module.share(np.zeros(0, bool), []).value is None
+
+
+def test_flips_are_counted_cell_by_cell_of_one_truth(cells_module: ModuleType) -> None:
+    files = ["a", "b", "c", "d"]
+    black = said_of(cells_module, [1, 1, 0, 0], [1, 0, 0, 1], ["x"] * 4, files)
+    # Blast a keeps its call once and loses it once, b gains one; c flips; e is on no black picture.
+    laid = said_of(cells_module, [1, 1, 1, 0, 0], [1, 0, 1, 1, 1], ["x"] * 5, ["a", "a", "b", "c", "e"])
+    assert cells_module.flips(black, laid, True).value == pytest.approx(2 / 3)
+    assert cells_module.flips(black, laid, False).value == 1.0
+
+
+def test_cells_take_each_others_size_and_stay_where_they_are(cells_module: ModuleType) -> None:
+    crops = np.zeros((2, 64, 64, 3), np.uint8)
+    crops[0, 16:48, 16:48] = 200  # a blast of 32 px
+    crops[1, 24:40, 24:40] = 200  # a normal cell of 16 px
+    cells = cells_module.Cells("black", crops, np.array([True, False]), ("a", "b"), ("a", "b"))
+    changed = cells_module.in_each_others_size(cells, np.array([32.0**2, 16.0**2])).crops
+    for crop, side in ((changed[0], 16), (changed[1], 32)):
+        rows, columns = np.nonzero(crop[..., 0] > 100)
+        assert side - 2 <= np.ptp(rows) + 1 <= side + 2
+        assert abs(rows.mean() - 31.5) < 1 and abs(columns.mean() - 31.5) < 1
+
+
+def test_the_cells_that_it_gets_most_wrong_are_named_surest_first(cells_module: ModuleType, accuracy: ModuleType) -> None:
+    said = said_of(cells_module, [1, 1, 0, 0], [1, 1, 0, 0], ["x", "y", "x", "y"])
+    said = replace(said, probability=np.array([0.2, 0.7, 0.9, 0.3]))
+    rows = accuracy.worst_table(said)["rows"]
+    assert [(row["true"], row["file"]) for row in rows] == [
+        ("blast", "0.png"),
+        ("blast", "1.png"),
+        ("normal", "2.png"),
+        ("normal", "3.png"),
+    ]
+
+
+def test_counts_by_subject_leave_out_what_is_called_no_cell(cells_module: ModuleType, accuracy: ModuleType) -> None:
+    said = said_of(cells_module, [1, 1, 0, 0], [1, 0, 1, 0], ["A", "A", "H", "H"])
+    said = replace(said, called_nothing=np.array([False, True, False, False]))
+    found = {(each.subject, each.role): (each.cells, each.called_blast) for each in accuracy.counts_of(said)}
+    assert found == {("A", "blast"): (1, 1), ("H", "other"): (2, 1)}
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Samples:
+    groups = [f"A{row % 10}" if row % 2 else f"H{row % 10}" for row in range(60)]
+    return Samples(
+        name="some",
+        root=tmp_path,
+        classes=("other", "blast"),
+        roles={"other": "other", "blast": "blast"},
+        positive_class="blast",
+        files=tuple(f"{row}.png" for row in range(60)),
+        labels=np.array([row % 2 for row in range(60)], np.int64),
+        subjects=tuple(f"{group}-one" for group in groups),
+        groups=tuple(groups),
+        parts=("",) * 60,
+    )
+
+
+def test_kept_folds_say_which_network_never_saw_a_group(fold_models: ModuleType, samples: Samples, tmp_path: Path) -> None:
+    trained, kept = tmp_path / "trained", tmp_path / "kept"
+    for number in (1, 2, 3):
+        (trained / str(number)).mkdir(parents=True)
+        for name in (CARD_FILE, WEIGHTS_FILE):
+            (trained / str(number) / name).write_text(f"{number}")
+    fold_models.keep_folds(samples, trained, kept, 3, 0)
+    found = fold_models.read_folds(kept)
+    assert found.numbers == (1, 2, 3)
+    assert (found.folder_of(2) / WEIGHTS_FILE).read_text() == "2"
+    for number, split in enumerate(cross_splits(samples, 3, 0), start=1):
+        groups = [samples.groups[row] for row in split.rows("test")]
+        assert set(found.folds(groups).tolist()) == {number}
+        assert set(found.subjects[number]) == {f"{group}-one" for group in groups}
+    with pytest.raises(ClassifierError, match="does not know the group 'Z9'"):
+        found.folds(["A1", "Z9"])
+
+
+def test_folds_that_are_not_there_are_missed_by_name(fold_models: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ClassifierError, match=r"groups\.csv cannot be read"):
+        fold_models.read_folds(tmp_path)
