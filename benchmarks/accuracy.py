@@ -37,18 +37,19 @@ from accuracy_cells import (
     judge,
     metric_record,
     of_cnmc,
+    only,
     roc,
     share,
     sizes_of,
 )
 from accuracy_fields import rate
-from accuracy_tables import blank_table, figures, parts_table, slides_table, table, window_table
+from accuracy_tables import blank_table, figures, parts_table, proposals_table, slides_table, table, window_table
 from fold_models import FoldModels, read_folds
 from train_classifier import FIELD_SETS, KEEP, NAME
 
 from classifiers import calibration
 from classifiers.base import ClassifierError
-from classifiers.card import SubjectCounts
+from classifiers.card import Role, SubjectCounts
 from classifiers.evaluation.records import Metric
 from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
 from detectors.base import DetectorError
@@ -60,6 +61,7 @@ from smearscan.smears.cutting import cut_white_cells
 CLASSIFIER = Path("classifiers/bundled") / NAME
 DETECTOR = Path("detectors/bundled/white-cells")
 PARTS = ("cells", "slides", "fields")
+COSTS = ("crops per cell", "s per slide", "MB")
 WORST_SHOWN = 8  # cells of each kind that the card names
 Records = list[dict[str, Any]]
 
@@ -83,25 +85,31 @@ class Place:
     @property
     def slides(self) -> list[accuracy_slides.ComposedSlide]:
         """Return the composed slides, made where they are not there yet."""
-        return accuracy_slides.compose_night(self.data, self.work / "slides", self.models.subjects)
+        return accuracy_slides.compose_night(accuracy_slides.Sources(self.data, self.cut_outs, self.models), self.work / "slides")
 
 
 def measure_cells(place: Place) -> dict[str, Any]:
     """Return what the card says of cells: `extra`, and the counts by subject that a run adjusts with."""
     card = place.models.classifier(place.models.numbers[0]).card
+    slides = [each.path for each in place.slides]
     cnmc, samples = of_cnmc(place.data, card)
     black = ask(cnmc, place.models)
     sizes, areas = sizes_of(black, samples)
     resized = ask(in_each_others_size(cnmc, areas), place.models)
-    laid, empty = (ask(each, place.models) for each in composed([each.path for each in place.slides], card))
+    groups = dict(zip(samples.files, samples.groups, strict=True))
+    laid, empty = (ask(each, place.models) for each in composed(slides, card, groups))
+    from_cnmc = np.array(["/" not in group for group in laid.cells.groups])
+    lymphoid = only(laid, from_cnmc, "C-NMC, on composed slides")
+    others = only(laid, ~from_cnmc, "field cells, on composed slides")
     real, alone = (ask(each, place.models) for each in in_fields(place.data, place.cut_outs, card))
-    on_black, on_slides = judge(black), judge(laid)
+    on_black, on_slides = judge(black), judge(lymphoid)
     assert sizes is not None
     metrics = [
         *numbers_of(on_black, cnmc.name),
         metric_record("AUROC of the cell's area alone", sizes.area, on=cnmc.name),
         metric_record("AUROC among cells of one size", sizes.model_same_size, on=cnmc.name, note="only cells of the same tenth of sizes"),
-        *numbers_of(on_slides, laid.cells.name),
+        *numbers_of(on_slides, lymphoid.cells.name),
+        metric_record("Specificity", share(~others.called_blast, others.cells.groups), on=others.cells.name, unit="%"),
         metric_record("Specificity", share(~real.called_blast, real.cells.groups), on=real.cells.name, unit="%"),
         metric_record("White cells called no white cell", share(laid.called_nothing, laid.cells.groups), on=laid.cells.name, unit="%"),
         metric_record("White cells called no white cell", share(real.called_nothing, real.cells.groups), on=real.cells.name, unit="%"),
@@ -113,7 +121,7 @@ def measure_cells(place: Place) -> dict[str, Any]:
         "metrics": metrics,
         "calibration_bins": bins,
         "roc": roc(black),
-        "shortcut_tests": shortcut_tests(black, resized, laid, real, alone),
+        "shortcut_tests": shortcut_tests(black, resized, lymphoid, real, alone),
         "tables": [worst_table(black), subject_table(on_black, on_slides)],
         "test": tested(on_black, len(cnmc.files), len(place.models.numbers)),
     }
@@ -221,10 +229,26 @@ def tested(judged: Judgement, cells: int, folds: int) -> dict[str, Any]:
 
 
 def counts_of(laid: Said) -> tuple[SubjectCounts, ...]:
-    """Return how each subject's cells were called on composed slides; those called no white cell leave the count there as well."""
-    rows = np.flatnonzero(~laid.called_nothing)
-    roles = ["blast" if blast else "other" for blast in laid.cells.blast[rows].tolist()]
-    return calibration.subject_counts([laid.cells.groups[row] for row in rows], roles, laid.called_blast[rows])  # type: ignore[arg-type]
+    """Return how each subject's cells were called on composed slides; those called no white cell leave the count there as well.
+
+    A healthy person's smear shows more than lymphoid cells, and specificity is of all that is no blast: beside each person's own
+    cells stand as many of the field sets' cells, drawn from those that the same network never saw, as a slide shows beside them.
+    """
+    random = np.random.default_rng(0)
+    counted = ~laid.called_nothing
+    groups = np.array(laid.cells.groups)
+    field = np.array(["/" in group for group in groups])
+    rows = [np.flatnonzero(counted & ~field)]
+    names = [groups[rows[0]].tolist()]
+    for group in np.unique(groups[counted & ~field & ~laid.cells.blast]).tolist():
+        own = np.flatnonzero(counted & (groups == group))
+        beside = np.flatnonzero(counted & field & (laid.folds == laid.folds[own[0]]))
+        wanted = round(len(own) * (1 - accuracy_slides.LYMPHOID) / accuracy_slides.LYMPHOID)
+        rows.append(random.choice(beside, min(wanted, len(beside)), replace=False))
+        names.append([group] * len(rows[-1]))
+    chosen = np.concatenate(rows)
+    roles: list[Role] = ["blast" if blast else "other" for blast in laid.cells.blast[chosen].tolist()]
+    return calibration.subject_counts([name for each in names for name in each], roles, laid.called_blast[chosen])
 
 
 def with_counts(place: Place, counts: Sequence[SubjectCounts]) -> dict[int, Path]:
@@ -248,7 +272,9 @@ def measure_slides(place: Place, counts: Sequence[SubjectCounts]) -> dict[str, A
     by_mode = {each.mode: each for each in scanned}
     return {
         "composed": table(found),
+        "proposals": proposals_table(found),
         "tables": [
+            {"title": "What the detectors propose on composed slides", "rows": proposals_table(found)},
             {"title": "Composed slides with and without blasts", "rows": parts_table(found)},
             {"title": "Negative composed slides", "rows": blank_table(found)},
             {"title": "Windows, which are no cells", "rows": window_table(found)},
@@ -278,7 +304,8 @@ def measure_fields(place: Place) -> dict[str, Any]:
 
 def write_classifier(found: Mapping[str, Any]) -> None:
     card = read_card(CLASSIFIER)
-    extra, more = dict(card.extra), {}
+    extra: dict[str, Any] = dict(card.extra)
+    more: dict[str, Any] = {}
     if "cells" in found:
         extra |= found["cells"]["extra"]
         more["subjects"] = found["cells"]["subjects"]
@@ -293,8 +320,11 @@ def write_detector(found: Mapping[str, Any]) -> None:
     card = DetectorCard.load(DETECTOR / CARD_FILE)
     extra = dict(card.extra)
     if "slides" in found:
-        rows = [{key: row[key] for key in row if "error" not in key and "interval" not in key} for row in found["slides"]["composed"]]
-        extra["composed"] = {"title": "Slides composed of real cut-outs: blasts and normal lymphoid cells of C-NMC", "rows": rows}
+        costs = {row["mode"]: {name: row[name] for name in COSTS} for row in found["slides"]["composed"]}
+        extra["composed"] = {
+            "title": "Slides composed of real cut-outs: blasts and normal lymphoid cells of C-NMC",
+            "rows": [{**row, **costs[row["mode"]]} for row in found["slides"]["proposals"]],
+        }
     if "fields" in found:
         kept = [each for each in extra["tables"] if not each["title"].startswith("The same fields")]
         side = {

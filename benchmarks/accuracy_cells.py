@@ -7,7 +7,7 @@ field in training, in choosing when to stop, nor in calibration. Intervals draw 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from smearscan.smears import origins_path
 from smearscan.smears.cell_folders import read_cell_folder
 from smearscan.smears.field_pictures import read_picture
 
+COMPOSED = "composed slides"
 EMPTY_A_SLIDE = 100  # places without a cell that are cut from each composed slide
 CLEAR = 0.75  # diameters from every cell's centre that such a place lies away
 SHIFTED = 0.1  # of its diameter that a proposal lies beside its cell
@@ -99,6 +100,19 @@ def ask(cells: Cells, models: FoldModels) -> Said:
         columns = card.called(probabilities)
         called[:, rows] = np.isin(columns, card.columns("blast")), np.isin(columns, card.columns("excluded"))
     return Said(cells, folds, probability, called[0], called[1])
+
+
+def only(said: Said, chosen: NDArray[np.bool_], name: str) -> Said:
+    """Return what is said of some of the cells, under a name of their own."""
+    rows = np.flatnonzero(chosen)
+    cells = Cells(
+        name,
+        said.cells.crops[rows],
+        said.cells.blast[rows],
+        tuple(said.cells.groups[row] for row in rows.tolist()),
+        tuple(said.cells.files[row] for row in rows.tolist()),
+    )
+    return Said(cells, said.folds[rows], said.probability[rows], said.called_blast[rows], said.called_nothing[rows])
 
 
 def judge(said: Said) -> Judgement:
@@ -174,8 +188,15 @@ def in_each_others_size(cells: Cells, areas: NDArray[np.float64]) -> Cells:
     return resized(cells, np.where(cells.blast, of_others / of_blasts, of_blasts / of_others), "C-NMC, in the other kind's size")
 
 
-def composed(slides: Sequence[Path], card: ModelCard) -> tuple[Cells, Cells]:
-    """Return the cells of composed slides, cut as a run cuts them, and places on them without a cell in the middle."""
+def composed(slides: Sequence[Path], card: ModelCard, groups: Mapping[str, str]) -> tuple[Cells, Cells]:
+    """Return the cells of composed slides, cut as a run cuts them, and places on them without a cell in the middle.
+
+    `groups` says of C-NMC's files whose cells they are.
+    """
+
+    def group_of(row: Mapping[str, str]) -> str:
+        return groups[row["file"]] if row["file"] in groups else f"{row['folder']}/{row['group']}"
+
     found: list[tuple[Picture, bool, str, str]] = []
     empty: list[tuple[Picture, bool, str, str]] = []
     for number, path in enumerate(slides):
@@ -187,13 +208,13 @@ def composed(slides: Sequence[Path], card: ModelCard) -> tuple[Cells, Cells]:
         diameters = np.array([float(row["diameter"]) for row in rows])
         pushed = places + rng.normal(0, SHIFTED, places.shape) * diameters[:, None]
         for row, crop in zip(rows, _cut(picture, mpp, pushed, card), strict=True):
-            found.append((crop, row["class"] == "blast", row["group"], row["file"]))
+            found.append((crop, row["class"] == "blast", group_of(row), row["file"]))
         spots = rng.uniform(0, 1, (EMPTY_A_SLIDE * 3, 2)) * (picture.shape[1], picture.shape[0])
         away = np.hypot(spots[:, None, 0] - places[:, 0], spots[:, None, 1] - places[:, 1]) / diameters
         spots = spots[away.min(axis=1) >= CLEAR][:EMPTY_A_SLIDE]
         # Of no cell, so of no group; any cell of the slide names the network that saw none of its subjects.
-        empty += [(crop, False, rows[0]["group"], f"{path.stem}") for crop in _cut(picture, mpp, spots, card)]
-    return _gathered("C-NMC, on composed slides", found), _gathered("places without a cell, on composed slides", empty)
+        empty += [(crop, False, group_of(rows[0]), f"{path.stem}") for crop in _cut(picture, mpp, spots, card)]
+    return _gathered(COMPOSED, found), _gathered("places without a cell on composed slides", empty)
 
 
 def in_fields(data: Path, cut_outs: Path, card: ModelCard) -> tuple[Cells, Cells]:

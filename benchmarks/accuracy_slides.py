@@ -1,11 +1,13 @@
 """How true is the blast fraction of a slide? Measured on composed slides, of subjects that the network never saw.
 
-    python benchmarks/accuracy_slides.py --data DIR --models FOLDER --slides FOLDER [--out FOLDER] [--modes window,nuclei,yolo]
+    python benchmarks/accuracy_slides.py --data DIR --models FOLDER --cut-outs FOLDER --slides FOLDER [--modes window,nuclei,yolo]
 
-DIR holds cnmc and chula_rbc12. The models FOLDER holds the networks of a cross-validation and whom each of them never saw, as
-`fold_models` keeps them. For each nine slides are composed of the cells of those subjects, on fields that no training crop shows:
-true blast fractions of 0 to 80 %, and three more without blasts. Each is scanned as `smearscan run` does, in every mode, and held
-against its truth. Slides and reports that are finished are taken as they are.
+DIR holds cnmc and chula_rbc12; `--cut-outs` the white cells of bccd and txl_pbc, each cut out. The models FOLDER holds the networks of a
+cross-validation and whom each of them never saw, as `fold_models` keeps them. For each nine slides are composed of the cells of those
+persons and fields, on fields that no training crop shows: true blast fractions of 0 to 80 %, and three more without blasts. Blasts are
+C-NMC's; of the other cells 30 % are normal lymphoid cells of C-NMC and 70 % the white cells of the field sets, as on a healthy adult's
+smear, where 20 to 40 % are lymphocytes. Each slide is scanned as `smearscan run` does, in every mode, and held against its truth. Slides
+and reports that are finished are taken as they are.
 
 A fold's network is scanned with the counts by subject of the other folds' cards: its own card counts the subjects of these very
 slides, and an interval that knows them covers too well. On a slide lie the cells of several subjects, of few groups a fold, and
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import hashlib
 import json
 import shutil
 import subprocess
@@ -29,7 +32,7 @@ from pathlib import Path
 
 import cv2
 from accuracy_tables import ScannedMode, blank_table, figures, parts_table, proposals_table, read_mode, slides_table, table, window_table
-from fold_models import read_folds
+from fold_models import FoldModels, read_folds
 
 from classifiers import ClassifierError
 from classifiers.card import ModelCard, SubjectCounts
@@ -44,9 +47,12 @@ from smearscan.ledger import input_digest, is_report
 from smearscan.reports import DetectorFacts
 from smearscan.results import SCANNED
 from smearscan.smears import CellChoice, SmearPlan, compose, contents_path, origins_path, truth_path, write_smear
-from smearscan.smears.cell_folders import choose_cells, read_cell_folder
+from smearscan.smears.cell_folders import read_cell_folder
 from smearscan.smears.field_pictures import list_fields
 
+OTHERS = ("bccd", "txl_pbc")  # folders of cut-outs
+LYMPHOID = 0.3  # of the cells that are no blasts
+UNSEEN, SEEN = "unseen", "seen"  # parts of the table that says whose cells a fold's slides may show
 CELLS, FIELDS, FIELD_MPP = "cnmc", "chula_rbc12", 0.1905  # folders of DIR; scale bars of 20 um are 105 px long
 FIRST_SEED, SEEDS_A_FOLD = 5000, 100  # far from those of training slides
 MODES = ("window", "nuclei", "yolo")
@@ -81,14 +87,28 @@ class ComposedSlide:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """What slides are made of, and whose cells no network may have seen."""
+
+    data: Path
+    cut_outs: Path
+    models: FoldModels
+
+    def choices(self) -> list[CellChoice]:
+        """Return the folders of cells; a share goes by class: C-NMC gives all blasts, and of the others what the field sets leave."""
+        rest = (1 - LYMPHOID) / len(OTHERS)
+        return [CellChoice(self.data / CELLS, LYMPHOID), *(CellChoice(self.cut_outs / name, rest) for name in OTHERS)]
+
+
+@dataclass(frozen=True)
 class Order:
     """All that a process needs to know to compose a slide."""
 
     slide: ComposedSlide
     plan: SmearPlan
-    data: Path
-    subjects: tuple[str, ...]
-    chosen: str  # how the slide's contents will say that
+    cells: tuple[CellChoice, ...]
+    fields: Path
+    split: Path  # whose cells the slide may show; its name says what it holds
     not_used: tuple[str, ...]  # fields that networks were trained on
 
     @property
@@ -102,16 +122,15 @@ class Order:
         return (
             [said["width"], said["height"], said["mpp"], said["seed"]] == [plan.width, plan.height, plan.mpp, plan.seed]
             and (sum(said["classes"].values()), said["classes"].get("blast", 0)) == (plan.white_cells, blasts)
-            and [each["chosen"] for each in said["cells"]] == [self.chosen]
+            and {each["chosen"] for each in said["cells"]} == {f"part {UNSEEN} of {self.split.name}"}
+            and {each["folder"] for each in said["cells"]} == {CELLS, *OTHERS}
             and not set(said["backgrounds"]["files"]) & set(self.not_used)
         )
 
 
-def compose_night(
-    data: Path, folder: Path, subjects: Mapping[int, Sequence[str]], workers: int = WORKERS, plan: FoldPlan | None = None
-) -> list[ComposedSlide]:
-    """Compose the slides of every fold, of its subjects alone, where they are not there yet; `subjects` are by fold."""
-    orders = [order for fold, names in sorted(subjects.items()) for order in orders_of(data, folder, fold, names, plan or FoldPlan())]
+def compose_night(sources: Sources, folder: Path, workers: int = WORKERS, plan: FoldPlan | None = None) -> list[ComposedSlide]:
+    """Compose the slides of every fold, of cells that its network never saw, where they are not there yet."""
+    orders = [order for fold in sources.models.numbers for order in orders_of(sources, folder, fold, plan or FoldPlan())]
     missing = [order for order in orders if not order.is_finished]
     if missing:
         # Spawned: a forked process would wait for threads that torch and OpenCV may have in this one.
@@ -125,17 +144,13 @@ def compose_night(
     return [order.slide for order in orders]
 
 
-def orders_of(data: Path, folder: Path, fold: int, subjects: Sequence[str], plan: FoldPlan) -> list[Order]:
-    """Return what the slides of one fold are made of; refuses subjects of whom there are no cells."""
+def orders_of(sources: Sources, folder: Path, fold: int, plan: FoldPlan) -> list[Order]:
+    """Return what the slides of one fold are made of."""
     from train_classifier import test_fields  # brings torch, which the processes that compose can do without
 
-    cells = read_cell_folder(data / CELLS)
-    if unknown := sorted(set(subjects) - {cell.subject for cell in cells.cells}):
-        raise ConfigError(f"{cells.root} holds no cells of {', '.join(unknown)}. Name its subjects, not groups of them.")
-    if not subjects:
-        raise ConfigError(f"Fold {fold} has no subjects to compose slides of.")
-    kept = set(test_fields(data))
-    not_used = tuple(path.name for path in list_fields(data / FIELDS) if path.name not in kept)
+    split, fields = write_split(sources, folder, fold), sources.data / FIELDS
+    kept = set(test_fields(sources.data))
+    not_used = tuple(path.name for path in list_fields(fields) if path.name not in kept)
     orders = []
     for index, (name, fraction) in enumerate(plan.slides().items()):
         seed = FIRST_SEED + SEEDS_A_FOLD * fold + index
@@ -147,18 +162,31 @@ def orders_of(data: Path, folder: Path, fold: int, subjects: Sequence[str], plan
             debris_per_mm2=0.0,
         )
         slide = ComposedSlide(folder / f"fold-{fold}" / f"{name}.tif", fold, fraction, seed)
-        orders.append(Order(slide, drawn, data, tuple(subjects), choose_cells(cells, subjects).note, not_used))
+        orders.append(Order(slide, drawn, tuple(sources.choices()), fields, split, not_used))
     return orders
+
+
+def write_split(sources: Sources, folder: Path, fold: int) -> Path:
+    """Write which cells the network of a fold never saw, into a file whose name changes with what it holds."""
+    persons, fold_of = set(sources.models.subjects[fold]), sources.models.fold_of
+    known = {cell.file: cell.subject in persons for cell in read_cell_folder(sources.data / CELLS).cells}
+    for name in OTHERS:
+        known |= {cell.file: fold_of.get(f"{name}/{cell.group}") == fold for cell in read_cell_folder(sources.cut_outs / name).cells}
+    lines = [(file, UNSEEN if unseen else SEEN) for file, unseen in known.items()]
+    text = "file,part\n" + "".join(f"{file},{part}\n" for file, part in lines)
+    path = folder / f"fold-{fold}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def compose_slide(order: Order) -> None:
     """Write one slide with its truth, and last, by renaming a finished file, what it is made of."""
     cv2.setNumThreads(1)  # the processes share the processors already
-    path, cells = order.slide.path, [CellChoice(order.data / CELLS)]
+    path = order.slide.path
     path.parent.mkdir(parents=True, exist_ok=True)
     contents_path(path).unlink(missing_ok=True)
-    fields = order.data / FIELDS
-    composed = compose(order.plan, cells, fields, subjects=order.subjects, field_mpp=FIELD_MPP, exclude=order.not_used)
+    composed = compose(order.plan, order.cells, order.fields, split=order.split, part=UNSEEN, field_mpp=FIELD_MPP, exclude=order.not_used)
     write_smear(composed.smear, path, workers=1)
     unfinished = path.with_name(f".{path.stem}.writing")
     composed.write_contents(unfinished)
@@ -256,13 +284,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--models", type=Path, required=True, metavar="FOLDER", help="the networks of the folds")
+    parser.add_argument("--cut-outs", type=Path, required=True, metavar="FOLDER", help="cut-out white cells, bccd and txl_pbc")
     parser.add_argument("--slides", type=Path, required=True, metavar="FOLDER", help="where the composed slides lie, or go")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the reports go (default: reports, in the slides' folder)")
     parser.add_argument("--modes", default=",".join(MODES), metavar="LIST")
     parser.add_argument("--workers", type=int, default=WORKERS, help="processes that compose")
     given = parser.parse_args()
     folds = read_folds(given.models)
-    compose_night(given.data, given.slides, folds.subjects, given.workers)
+    compose_night(Sources(given.data, given.cut_outs, folds), given.slides, given.workers)
     modes = [mode.strip() for mode in given.modes.split(",") if mode.strip()]
     models = {number: folds.folder_of(number) for number in folds.numbers}
     scanned = scan_night(given.slides, models, given.out or given.slides / "reports", modes)

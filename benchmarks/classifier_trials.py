@@ -2,7 +2,7 @@
 
     python benchmarks/classifier_trials.py --data DIR --out FOLDER [--trials as-it-is mixup ...] [--table trials.csv]
 
-Every trial trains the recipe `blast-or-other`, changed in one thing, on C-NMC's cells as they are published, alone on black, in
+Every trial trains the recipe in `classifier_trials.toml`, changed in one thing, on C-NMC's cells as they are published, alone on black, in
 the same five folds by subject, with temperature and threshold from the other folds. It sees a quarter of the pixels for fewer epochs
 than the bundled model's networks, and no composed crop, so that a trial takes minutes of one core: rows are to be held against
 each other, not against the card. A finished trial is not trained again.
@@ -30,7 +30,8 @@ from classifiers.training import Progress
 from classifiers.training.folds import Tested, test_folds
 from smearscan import console
 
-RECIPE, FOLDS, SEED = "blast-or-other", 5, 0
+FOLDS, SEED = 5, 0
+RECIPE = Path(__file__).with_suffix(".toml")
 SMALL = {"input.crop_px": 64, "stages.0.epochs": 12}  # of every trial
 STAIN = "augmentation.3"  # the stain's place among the recipe's steps
 TRIALS: dict[str, tuple[str, Mapping[str, Any]]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,8 +17,10 @@ import pytest
 
 from classifiers.base import ClassifierError
 from classifiers.datasets import Samples
-from classifiers.folder import CARD_FILE, WEIGHTS_FILE
+from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
 from classifiers.splits import cross_splits
+from smearscan.reports.card_text import card_text
+from smearscan.reports.card_view import view_card
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,3 +139,46 @@ def test_kept_folds_say_which_network_never_saw_a_group(fold_models: ModuleType,
 def test_folds_that_are_not_there_are_missed_by_name(fold_models: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ClassifierError, match=r"groups\.csv cannot be read"):
         fold_models.read_folds(tmp_path)
+
+
+def test_numbers_go_on_both_cards_and_can_be_read_there(
+    accuracy: ModuleType, cells_module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, folder in (("CLASSIFIER", ROOT / "classifiers/bundled/drawn-cells"), ("DETECTOR", ROOT / "detectors/bundled/white-cells")):
+        shutil.copytree(folder, tmp_path / name)
+        monkeypatch.setattr(accuracy, name, tmp_path / name)
+    blasts = [1] * 8 + [0] * 8
+    said = said_of(
+        cells_module, blasts, [1] * 7 + [0] * 8 + [1], [f"A{row % 4}" if one else f"H{row % 4}" for row, one in enumerate(blasts)]
+    )
+    judged = cells_module.judge(said)
+    tables = [accuracy.worst_table(said), accuracy.subject_table(judged, judged)]
+    extra = {"metrics": accuracy.numbers_of(judged, "black"), "tables": tables, "test": accuracy.tested(judged, 16, 5)}
+    row = {"mode": "yolo", "recall": "98 %", "crops per cell": "1.1", "s per slide": "2", "MB": "800"}
+    proposals = [{"mode": "yolo", "recall of proposals": "99 %"}]
+    found = {
+        "cells": {"extra": extra, "subjects": accuracy.counts_of(said)},
+        "slides": {
+            "composed": [row],
+            "proposals": proposals,
+            "tables": [{"title": "Negative", "rows": [row]}],
+            "blank_fractions": (0.1, 0.2),
+        },
+        "fields": {"figures": {}, "side_by_side": [{"mode": "yolo", "recall": accuracy.rate(9, 10)}], "through_run": [{"fields": 44}]},
+    }
+    for _ in range(2):  # written over, not added to
+        accuracy.write_classifier(found)
+        accuracy.write_detector(found)
+    card = read_card(tmp_path / "CLASSIFIER")
+    assert {each.subject for each in card.subjects} == {f"A{n}" for n in range(4)} | {f"H{n}" for n in range(4)}
+    assert card.blank_fractions == (0.1, 0.2)
+    assert card.extra["test"]["sensitivity"]["value"] == pytest.approx(7 / 8)
+    written = json.loads((tmp_path / "CLASSIFIER" / "card.json").read_text())
+    text = card_text(view_card("classifier", written, lambda name: True), 100)
+    assert text.count("What it gets most wrong") == text.count("Negative") == 1
+    assert "Median subject's specificity" in text
+    detector = json.loads((tmp_path / "DETECTOR" / "card.json").read_text())
+    text = card_text(view_card("detector", detector, lambda name: True), 100)
+    assert text.count("The same fields, each way to propose cells") == 1
+    assert "90 % (" in text
+    assert "Recall of proposals" in text

@@ -20,9 +20,10 @@ from classifiers.card import ModelCard, SubjectCounts
 from classifiers.folder import read_card
 from smearscan.compare.cost import RunCost
 from smearscan.compare.truth import Hits
-from smearscan.errors import ConfigError
 from smearscan.results import Interval
 from smearscan.smears import SmearPlan, contents_path, origins_path, plan_smear, read_truth, truth_path, write_smear
+from smearscan.smears.cell_folders import read_cell_folder
+from smearscan.smears.cutting import cut_white_cells
 
 ROOT = Path(__file__).parents[2]
 DRAWN = ROOT / "classifiers" / "bundled" / "drawn-cells"
@@ -192,12 +193,30 @@ def test_drawn_slides_are_scanned_once_and_again_where_the_card_says_something_e
     assert runs[1].read_bytes() != before[1]
 
 
+@pytest.fixture(scope="module")
+def cut_outs(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few white cells of both field sets, cut out."""
+    folder = tmp_path_factory.mktemp("cells")
+    for name in ("bccd", "txl_pbc"):
+        cut_white_cells(data_folder / name, folder / name, mpp=0.08, limit=8)
+    return folder
+
+
 @pytest.mark.data
 @pytest.mark.slow
-def test_slides_are_composed_of_the_subjects_and_fields_that_no_network_knows(night: ModuleType, data_folder: Path, tmp_path: Path) -> None:
+def test_slides_are_composed_of_the_cells_and_fields_that_no_network_knows(
+    night: ModuleType, data_folder: Path, cut_outs: Path, tmp_path: Path
+) -> None:
     plan = night.FoldPlan(side_px=1000, white_cells=30, fractions=(0.0, 0.2), negatives=0)
-    subjects = {3: ["A23", "H3", "H10"]}  # H10 and H3 are one group
-    made = night.compose_night(data_folder, tmp_path, subjects, 2, plan)
+    groups = [f"{name}/{cell.group}" for name in night.OTHERS for cell in read_cell_folder(cut_outs / name).cells]
+    fold_of = {group: 3 if row % 2 else 1 for row, group in enumerate(groups)}
+
+    def sources(*persons: str) -> Any:
+        models = import_module("fold_models").FoldModels(tmp_path, fold_of, {3: persons})
+        return night.Sources(data_folder, cut_outs, models)
+
+    three = sources("A23", "H3", "H10")
+    made = night.compose_night(three, tmp_path, 2, plan)
     assert [(each.path.relative_to(tmp_path).as_posix(), each.fold, each.seed) for each in made] == [
         ("fold-3/blasts-00.tif", 3, 5300),
         ("fold-3/blasts-20.tif", 3, 5301),
@@ -208,16 +227,18 @@ def test_slides_are_composed_of_the_subjects_and_fields_that_no_network_knows(ni
         assert (len(kinds), kinds.count("blast")) == (30, blasts)
         said = json.loads(contents_path(slide.path).read_text(encoding="utf-8"))
         assert set(said["backgrounds"]["files"]) <= test_fields
-    with origins_path(made[1].path).open(newline="", encoding="utf-8") as file:
-        assert {row["subject"] for row in csv.DictReader(file)} == {"A23", "H3", "H10"}
+    with origins_path(made[0].path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["subject"] for row in rows} == {"H3", "H10", ""}
+    of_fields = [row for row in rows if row["folder"] != night.CELLS]
+    assert 15 <= len(of_fields) <= 27, "seven in ten of the cells that are no blasts"
+    assert all(fold_of[f"{row['folder']}/{row['group']}"] == 3 for row in of_fields)
     dates = [each.path.stat().st_mtime_ns for each in made]
     contents_path(made[1].path).unlink()
     pixels = made[1].path.read_bytes()
-    assert night.compose_night(data_folder, tmp_path, subjects, 2, plan) == made
+    assert night.compose_night(three, tmp_path, 2, plan) == made
     assert [each.path.stat().st_mtime_ns == date for each, date in zip(made, dates, strict=True)] == [True, False]
     assert made[1].path.read_bytes() == pixels
-    night.compose_night(data_folder, tmp_path, {3: ["A23", "H3"]}, 1, replace(plan, fractions=(0.0,)))
+    night.compose_night(sources("A23", "H3"), tmp_path, 1, replace(plan, fractions=(0.0,)))
     with origins_path(made[0].path).open(newline="", encoding="utf-8") as file:
-        assert {row["subject"] for row in csv.DictReader(file)} == {"H3"}, "other subjects are another slide"
-    with pytest.raises(ConfigError, match=r"H10\+H3"):
-        night.compose_night(data_folder, tmp_path, {3: ["A23", "H10+H3"]}, 1, plan)
+        assert {row["subject"] for row in csv.DictReader(file)} == {"H3", ""}, "other subjects are another slide"

@@ -97,7 +97,7 @@ def scan(slide: Path, config: ScanConfig, classifier: Classifier, out: Path) -> 
 
 def check_model(model: Path, cells: Samples, slide: Path, report: Path) -> None:
     """The folder opened again gives the probabilities that training wrote, and a run with it scores the slide's cells."""
-    config = ScanConfig(classifier=str(model), device="cpu", precision="fp32", workers=1, overlays=1)
+    config = ScanConfig(classifier=str(model), device="cpu", precision="fp32", workers=1, overlays=1, proposals="nuclei")
     classifier = build_classifier(config)
     rows, written = read_predictions(model / "training" / "predictions.csv", classifier.card.classes)
     assert len(rows) >= 2, "cells were held back"
