@@ -21,6 +21,8 @@ from detectors.boxes import as_boxes
 UNMIXING = (0.4, 1.0, -1.4)  # red, green, blue; see the module's text
 MOST_RED_CELL = 650  # nucleus density; in 1,200 fields of three laboratories red cells have -130 to 560
 WHITE_PERCENTILE = 97  # the brightest few percent hold highlights on red cells and hot pixels
+PALEST_RED_CELL, DARKEST_RED_CELL = 120, 255  # green densities; a darker one is cut, a paler one cannot be told from shade
+MOST_MATTER = 300  # green density that is no glass on any slide
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,22 @@ def _white(picture: NDArray[np.uint8]) -> tuple[int, int, int]:
 
 
 def _matter_threshold(green: NDArray[np.int16]) -> int:
-    """Separate cells from glass by Otsu's rule; nuclei are cut to the height of red cells, or they would pull it up."""
-    cut = np.clip(green, 0, 510) // 2
-    otsu, _ = cv2.threshold(cut.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
-    return int(np.clip(2 * int(otsu), 60, 300))
+    """Separate cells from glass by Otsu's rule; nuclei are cut to twice the height of red cells, or they would pull it up.
+
+    The height is the slide's own: beside pale red cells even a few nuclei, cut to a height that suits dark ones, weigh so
+    much that the rule puts the red cells with the glass. It is first looked up with all cut to what the palest ones reach.
+    """
+    first = green[green >= _otsu(green, 2 * PALEST_RED_CELL)]
+    height = float(np.median(first)) if first.size else 0.0  # most of what is no glass is red cells
+    most = round(2 * min(max(height, PALEST_RED_CELL), DARKEST_RED_CELL))
+    return min(_otsu(green, most), MOST_MATTER)
+
+
+def _otsu(green: NDArray[np.int16], most: int) -> int:
+    """Return the density that parts what is cut to `most` best in two; less than half of the palest red cell is glass."""
+    cut = np.clip(green, 0, most) // 2
+    threshold, _ = cv2.threshold(cut.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+    return max(2 * int(threshold), PALEST_RED_CELL // 2)
 
 
 def nucleus_share(picture: NDArray[np.uint8], boxes: NDArray[np.float32], stain: Stain) -> NDArray[np.float64]:

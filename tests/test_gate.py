@@ -143,6 +143,19 @@ def test_an_empty_slide_is_glass() -> None:
     assert judged.tile_reason((0, 0, 400 * 16, 300 * 16)) == "glass"
 
 
+def test_pale_red_cells_are_no_glass() -> None:
+    """A monolayer of pale red cells, crowded with dark nuclei in one half; in the other lies a single one of half their density."""
+    glass, red_cell, dark, light = (244, 238, 233), (230, 206, 206), (92, 50, 142), (150, 109, 182)
+    rng = np.random.default_rng(0)
+    picture = np.where(rng.random((200, 200, 1)) < 0.3, np.uint8(red_cell), np.uint8(glass))
+    for left, top in rng.integers(0, (97, 197), (250, 2)):
+        picture[top : top + 3, left : left + 3] = dark
+    picture[100:103, 160:163] = light
+    judged = gate.judge((picture + rng.integers(-6, 7, (200, 200, 1))).astype(np.uint8), 4.0, 16.0)
+    assert not (judged.reasons == gate.GLASS).any()
+    assert judged.keeps([[160 * 16, 100 * 16, 163 * 16, 103 * 16]]).all()
+
+
 def test_how_coarse_a_picture_may_be() -> None:
     assert gate.coarsest_downsample(100_000, 100_000, 0.25) == 16
     assert gate.coarsest_downsample(640, 480, None) == 1

@@ -30,6 +30,22 @@ def test_learns_glass_red_cells_and_nuclei() -> None:
     assert stain.matter <= int(stains.green_density(painted((RED_CELL, 1)), stain.white)[0, 0])
 
 
+@pytest.mark.parametrize("paleness", [0.0, 0.3, 0.5, 0.65])
+@pytest.mark.parametrize("nuclei", [2, 4, 10])  # percent of the picture: from a scatter of white cells to a leukaemic field
+def test_pale_red_cells_are_not_taken_for_glass(paleness: float, nuclei: int) -> None:
+    """The paler the red cells, the more the nuclei's density weighs beside theirs; it says nothing of where glass ends."""
+    pale = tuple(round(red + paleness * (glass - red)) for red, glass in zip(RED_CELL, GLASS, strict=True))
+    red_cell = (pale[0], pale[1], pale[2])
+    flat = painted((GLASS, 70 - nuclei), (red_cell, 30), (NUCLEUS, nuclei))
+    # Uneven, as pictures are: of flat colours every density between two of them parts as well as any other.
+    grain = np.random.default_rng(0).integers(-6, 7, (*flat.shape[:2], 1))
+    stain = stains.learn((flat + grain).astype(np.uint8))
+    full = int(stains.nucleus_density(painted((NUCLEUS, 1)), stain.white)[0, 0])
+    assert 0 < stain.matter < int(stains.green_density(painted((red_cell, 1)), stain.white)[0, 0])
+    assert stain.red_cell < 200
+    assert stain.nucleus < full / 2
+
+
 def test_a_slide_without_nuclei_has_no_nucleus_colour() -> None:
     smear = painted((GLASS, 100), (RED_CELL, 100))
     stain = stains.learn(smear)
