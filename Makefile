@@ -6,8 +6,7 @@ REPORT ?= report
 PYTEST_OPTIONS ?=
 
 # The demo's run: change it here, it stands nowhere else.
-DEMO_RUN = run examples/slides --slides-csv examples/slides/slides.csv --classifier drawn-cells --proposals nuclei \
-	--out $(REPORT) --overwrite
+DEMO_RUN = run examples/slides --slides-csv examples/slides/slides.csv --out $(REPORT) --overwrite
 
 # The first Python on the path that is new enough. Asked only where there is no environment yet.
 find_python = for name in python3.11 python3 python3.12 python3.13 python3.14; do \

@@ -15,6 +15,7 @@ taken from there again: an hour of two cores the first time, ten minutes after t
 from __future__ import annotations
 
 import argparse
+import csv
 import dataclasses
 import json
 import shutil
@@ -60,6 +61,10 @@ from smearscan.smears.cutting import cut_white_cells
 
 CLASSIFIER = Path("classifiers/bundled") / NAME
 DETECTOR = Path("detectors/bundled/white-cells")
+TRIALS = Path("benchmarks/classifier_trials.csv")  # that classifier_trials.py wrote
+ABOUT_TRIALS = (
+    "Each changes one thing of a short training on C-NMC's cells alone: rows are to be held against each other, not against the card."
+)
 PARTS = ("cells", "slides", "fields")
 COSTS = ("crops per cell", "s per slide", "MB")
 WORST_SHOWN = 8  # cells of each kind that the card names
@@ -313,6 +318,9 @@ def write_classifier(found: Mapping[str, Any]) -> None:
         extra["composed"] = {"title": "45 slides composed of cells of unseen subjects", "rows": found["slides"]["composed"]}
         extra["tables"] = [*extra.get("tables", []), *found["slides"]["tables"]]
         more["blank_fractions"] = tuple(found["slides"]["blank_fractions"])
+    if TRIALS.is_file():
+        with TRIALS.open(newline="", encoding="utf-8") as file:
+            extra["tried"] = {"title": "What was tried", "note": ABOUT_TRIALS, "rows": list(csv.DictReader(file))}
     dataclasses.replace(card, extra=extra, **more).save(CLASSIFIER / CARD_FILE)
 
 

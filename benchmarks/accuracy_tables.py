@@ -15,15 +15,15 @@ from smearscan.compare.cost import RunCost, run_cost, slide_cost
 from smearscan.compare.pairing import allowance, reach_of
 from smearscan.compare.report_folder import Report, ReportSlide
 from smearscan.compare.truth import FoundCells, Hits, Rate, rates, slide_truth, tally_places
+from smearscan.counting.adjusting import tallies
 from smearscan.errors import SmearscanError
-from smearscan.intervals import limit_of_blank, wilson
+from smearscan.intervals import SubjectAdjustment, adjust_by_subjects, draw_slide_rates, limit_of_blank, wilson
 from smearscan.labels import Labels
 from smearscan.percentages import percent
 from smearscan.reports import card_of
 from smearscan.results import Interval
 
 BLANK_CELLS: Final = 200  # a negative slide of fewer says nothing of the limit of blank (D7)
-BY_SUBJECTS: Final = "subjects"  # how a report calls D6
 NONE: Final = "-"
 
 
@@ -41,7 +41,6 @@ class ScannedSlide:
     apparent: float | None  # None: too few cells to state a fraction
     adjusted: float | None = None  # None: the card's counts by subject do not allow one
     interval: Interval | None = None  # of the adjusted fraction
-    method: str = ""  # how it was adjusted
     proposed: Hits | None = None  # white cells that the detector found, also where the classifier left them out; None of windows
     window_fraction: float | None = None  # of all windows; window mode alone has it, and it is no fraction of cells
     nucleus_window_fraction: float | None = None  # of windows that hold a nucleus
@@ -83,7 +82,6 @@ class Coverage:
     held: int
     limits: Interval | None  # Wilson's, of held among slides
     mean_width: float | None  # points
-    by_subjects: int  # slides whose interval is that of D6; the others' is D5, which is too narrow
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,8 @@ def read_slide(fold: int, slide: ReportSlide, labels: Labels) -> ScannedSlide:
         tally_places(truth, FoundCells(each, reach_of(each, slide), allowance(slide), card_of(slide.record), slide.mpp))[0]
         for each in (counted, cells)
     )
-    cost, adjusted, windows = slide_cost(slide), count["adjusted"], count["windows"] or {}
+    cost, windows = slide_cost(slide), count["windows"] or {}
+    adjusted = adjusted_by_subjects(slide)
     return ScannedSlide(
         fold=fold,
         key=slide.key,
@@ -158,14 +157,27 @@ def read_slide(fold: int, slide: ReportSlide, labels: Labels) -> ScannedSlide:
         cells=count["cells"],
         crops=count["proposals"],
         apparent=count["fraction"],
-        adjusted=adjusted["fraction"],
-        interval=Interval(**adjusted["interval"]) if adjusted["interval"] else None,
-        method=adjusted["method"],
+        adjusted=adjusted and adjusted.fraction,
+        interval=adjusted and adjusted.interval,
         proposed=None if windows else everything.cells,
         window_fraction=windows.get("window_fraction"),
         nucleus_window_fraction=windows.get("nucleus_window_fraction"),
         seconds=cost.seconds,
     )
+
+
+def adjusted_by_subjects(slide: ReportSlide) -> SubjectAdjustment | None:
+    """Return D6's fraction and interval with the counts of the slide's card.
+
+    A run asks for ten healthy persons. A fold's card has fewer where those on its slides are left out of twelve, and the run then falls
+    back to D5; but D6 is what the model that ships is adjusted by, so it is what is measured.
+    """
+    count, card = slide.count, card_of(slide.record)
+    blast, other = tallies(card, "blast"), tallies(card, "other")
+    if blast is None or other is None or count["fraction"] is None:
+        return None
+    n = count["cells"] / (count["deff"] or 1.0)
+    return adjust_by_subjects(count["fraction"] * n, n, draw_slide_rates(blast, other))
 
 
 def figures(scanned: ScannedMode) -> ModeFigures:
@@ -223,7 +235,6 @@ def coverage(slides: Iterable[ScannedSlide]) -> Coverage:
         held=held,
         limits=wilson(held, len(known)) if known else None,
         mean_width=100 * sum(interval.high - interval.low for _, interval in known) / len(known) if known else None,
-        by_subjects=sum(each.method == BY_SUBJECTS for each, _ in known),
     )
 
 
@@ -311,14 +322,13 @@ def slides_table(scanned: ScannedMode) -> list[dict[str, str]]:
 def _accuracy_row(found: Accuracy) -> dict[str, str]:
     covered = found.coverage
     width = f", {covered.mean_width:.0f} points wide" if covered.mean_width is not None else ""
-    narrow = f", {covered.slides - covered.by_subjects} of them D5" if covered.by_subjects < covered.slides else ""
     return {
         "slides": str(found.slides),
         "recall": _rate(found.recall),
         "precision": _rate(found.precision),
         "apparent error": _points(found.apparent),
         "adjusted error": _points(found.adjusted),
-        "interval holds the truth": f"{covered.held} of {covered.slides}{width}{narrow}" if covered.slides else NONE,
+        "interval holds the truth": f"{covered.held} of {covered.slides}{width}" if covered.slides else NONE,
     }
 
 

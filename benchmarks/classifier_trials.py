@@ -48,6 +48,8 @@ TRIALS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "sharp": ("no blur, no JPEG", {"augmentation": list(recipes.load(RECIPE).augmentation[:5])}),
     "sizes-varied": ("sizes varied by a third", {"augmentation.2.low": 0.75, "augmentation.2.high": 1.33}),
     "wider": ("four thirds of the channels, one more layer", {"network.options.width": 32, "network.options.depths": [1, 2, 3]}),
+    "look-free": ("half of the channels of the first three layers normalised crop by crop", {"network.options.look_free": 3}),
+    "grey": ("no colour at all", {"input.preparation": [{"step": "grey"}]}),
     "narrower": ("half of the channels", {"network.options.width": 12}),
     "96-px": ("96 px", {"input.crop_px": 96}),
     "112-px": ("112 px, as the recipe has it", {"input.crop_px": 112}),

@@ -56,6 +56,8 @@ SUMMARY = (
     "Blast or other white cell, and a third answer for crops without one. Trained on cut-out lymphoid cells of one laboratory and normal "
     "white cells of three others, laid on real smears: on your stain it must be checked or trained again."
 )
+# A split is called leaky where a cell's subject is not known, as those of the field sets. No number on the card is of such a split.
+KEPT_APART = "C-NMC's cells are kept apart by person, those of the field sets by field: whose they are is not known."
 SAID: dict[str, object] = {
     "purpose": (
         "Marks the white cells of a stained blood smear that look like the lymphoblasts of acute lymphoblastic leukaemia, so that "
@@ -220,7 +222,8 @@ def main() -> None:
         )
     keep_folds(samples, given.out / FOLDS, given.keep, given.folds, given.seed)
     shutil.rmtree(given.out / FOLDS)  # what ships is the model of all subjects
-    replace(card, name=NAME, summary=SUMMARY, extra={**card.extra, **SAID}).save(given.out / CARD_FILE)
+    split = {**card.extra["split"], "leaky": False, "warning": "", "note": KEPT_APART}
+    replace(card, name=NAME, summary=SUMMARY, extra={**card.extra, **SAID, "split": split}).save(given.out / CARD_FILE)
 
 
 if __name__ == "__main__":

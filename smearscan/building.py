@@ -20,9 +20,6 @@ FIELD_MODEL = "yolo"  # the detector that has weights of its own, named by --det
 def build_classifier(config: ScanConfig) -> Classifier:
     """Return the classifier that --classifier names: a model folder, or a name."""
     named = config.classifier
-    if named is None:
-        known = ", ".join(plugins.names("smearscan.classifiers"))
-        raise ConfigError(f"Say with --classifier what calls the cells: a model folder, or one of {known}.")
     batch_size = config.batch_size if config.batch_size == "auto" else int(config.batch_size)
     options = {"device": config.device, "batch_size": batch_size, "precision": config.precision}
     try:

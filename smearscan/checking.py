@@ -56,7 +56,7 @@ class Forecast:
     seconds: float
     bytes_needed: float
     bytes_free: int | None
-    seconds_per_crop: float | None  # None: no classifier was named, so scoring is not in `seconds`
+    seconds_per_crop: float
 
     @property
     def needs_person(self) -> bool:
@@ -139,19 +139,18 @@ def check_slides(
     return tuple(checks[spec.key] for spec in specs)
 
 
-def forecast(checks: Sequence[SlideCheck], classifier: Classifier | None, workers: int, out: Path | None, overlays: int = 0) -> Forecast:
+def forecast(checks: Sequence[SlideCheck], classifier: Classifier, workers: int, out: Path | None, overlays: int = 0) -> Forecast:
     """Add up what the slides will take; reading and scoring go on side by side, so the slower of the two counts.
 
     `overlays` is how many cells of a slide are shown at most.
     """
     cells = sum(check.cells or 0 for check in checks)
     reading = sum(check.seconds or 0 for check in checks) / max(workers, 1)
-    per_crop = None if classifier is None else _seconds_per_crop(classifier)
-    scoring = 0.0 if per_crop is None else cells * per_crop
+    per_crop = _seconds_per_crop(classifier)
     shown = sum(min(check.cells or 0, overlays) for check in checks)
     needed = cells * BYTES_A_CELL + shown * BYTES_A_PICTURE + len(checks) * BYTES_A_SLIDE
     free = None if out is None else shutil.disk_usage(_nearest_folder(out)).free
-    return Forecast(tuple(checks), cells, max(reading, scoring), needed, free, per_crop)
+    return Forecast(tuple(checks), cells, max(reading, cells * per_crop), needed, free, per_crop)
 
 
 def _seconds_per_crop(classifier: Classifier) -> float:

@@ -25,9 +25,9 @@ DURATION = re.compile(r"(?P<number>\d+(\.\d+)?) ?(?P<unit>s|m|h)?")
 CLOCK = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 # What is taken where none is named. Change it here; help texts, errors and the README's commands follow from it.
-DEFAULT_CLASSIFIER: str | None = None  # a name in classifiers/bundled/
-DEFAULT_DETECTOR: str | None = "white-cells"  # a name in detectors/bundled/, used with proposals = "yolo" only
-DEFAULT_PROPOSALS = "nuclei"
+DEFAULT_CLASSIFIER = "blast-or-other"  # a name in classifiers/bundled/
+DEFAULT_DETECTOR = "white-cells"  # a name in detectors/bundled/, used with proposals = "yolo" only
+DEFAULT_PROPOSALS = "yolo"
 MODEL = "NAME|FOLDER"  # how a setting is shown that names a model or gives its place
 
 
@@ -52,7 +52,7 @@ class ScanConfig:
         science=True,
         choices=tuple(WINDOW_PRESETS),
     )
-    detector: str | None = _setting(DEFAULT_DETECTOR, "The yolo detector: a name or a model folder.", science=True, metavar=MODEL)
+    detector: str = _setting(DEFAULT_DETECTOR, "The yolo detector: a name or a model folder.", science=True, metavar=MODEL)
     trust_weights: bool = _setting(False, "Allow a .pt file as --detector, which can run any code on loading.")
     confidence: float | None = _setting(
         None, "Proposals that the yolo detector scores lower are left out, instead of the card's confidence.", science=True
@@ -60,7 +60,7 @@ class ScanConfig:
     nms_iou: float | None = _setting(
         None, "Overlap (IoU) above which the yolo detector takes two boxes for one cell, instead of the card's.", science=True
     )
-    classifier: str | None = _setting(DEFAULT_CLASSIFIER, "What calls the cells: a name or a model folder.", science=True, metavar=MODEL)
+    classifier: str = _setting(DEFAULT_CLASSIFIER, "What calls the cells: a name or a model folder.", science=True, metavar=MODEL)
     threshold: float | None = _setting(None, "Call a cell blast from this probability on, instead of the card's threshold.", science=True)
     gate: bool = _setting(
         True, "Leave out glass, thick and blurred parts and parts without nuclei; --no-gate looks at everything.", science=True

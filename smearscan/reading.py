@@ -48,10 +48,10 @@ class SlideSpec:
     red_cells: bool = False  # whether they are asked for the scale
 
 
-def slide_spec(slide: FoundSlide, config: ScanConfig, table: Mapping[str, SlideRow], card: ModelCard | None) -> SlideSpec:
+def slide_spec(slide: FoundSlide, config: ScanConfig, table: Mapping[str, SlideRow], card: ModelCard) -> SlideSpec:
     """Say how a slide is to be opened: with which scale, and whether it needs one."""
     row = row_of(table, slide.key)
-    needed = config.needs_scale() or (card is not None and card.crop_um is not None)
+    needed = config.needs_scale() or card.crop_um is not None
     return SlideSpec(slide.key, slide.path, config.mpp, row.mpp if row else None, needed, config.scale_from_red_cells)
 
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from classifiers.base import ClassifierError
@@ -19,12 +20,30 @@ from classifiers.networks.blocks import BlockNetwork, Link, feature_shape
 from classifiers.networks.heads import check_dense, check_outputs, check_share, make_head
 
 
-def _block(inputs: int, outputs: int, stride: int, kernel: int = 3) -> nn.Sequential:
+def _block(inputs: int, outputs: int, stride: int, kernel: int = 3, *, look_free: bool = False) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
+        HalfInstanceNorm(outputs) if look_free else nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
+
+
+class HalfInstanceNorm(nn.Module):
+    """Half of the channels are normalised crop by crop, the others over the batch (Pan et al., IBN-Net, 2018).
+
+    What is normalised crop by crop no longer knows how strong or bright a crop is stained and lit, which is the laboratory's and the
+    day's; the other half keeps what in it is the cell's.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.half = channels // 2
+        self.crop = nn.InstanceNorm2d(self.half, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.half)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        first, second = maps.split([self.half, maps.shape[1] - self.half], 1)
+        return torch.cat([self.crop(first.contiguous()), self.batch(second.contiguous())], 1)
 
 
 class SmallCnn(nn.Module):
@@ -34,18 +53,20 @@ class SmallCnn(nn.Module):
     average at the end makes it indifferent to the crop's size.
     """
 
-    def __init__(self, outputs: int, width: int = 16, depths: Sequence[int] = (1, 2, 1)) -> None:
+    def __init__(self, outputs: int, width: int = 16, depths: Sequence[int] = (1, 2, 1), look_free: int = 0) -> None:
         super().__init__()
         # The last layer before the last stage: of a crop of 64 px, that one keeps only 4 x 4 places.
         self.cam_layer = f"features.{max(sum(depths[:-1]), 1) - 1}"
-        self.stem = nn.Sequential(_block(3, width, 2, kernel=5), _block(width, 2 * width, 2))
+        self.stem = nn.Sequential(
+            _block(3, width, 2, kernel=5, look_free=look_free > 0), _block(width, 2 * width, 2, look_free=look_free > 1)
+        )
         layers: list[nn.Module] = []
         channels = 2 * width
         for stage, depth in enumerate(depths):
             for index in range(depth):
                 stride = 2 if index == 0 and stage > 0 else 1
                 wider = channels * 2 if stride == 2 else channels
-                layers.append(_block(channels, wider, stride))
+                layers.append(_block(channels, wider, stride, look_free=look_free > 2 + len(layers)))
                 channels = wider
         self.features = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)

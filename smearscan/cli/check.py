@@ -34,9 +34,8 @@ def check(slides: tuple[Path, ...], out: Path | None, as_json: bool, config_file
 
     found, table = list_slides(slides, config.slides_csv)
     require_slides(found, slides)
-    classifier = build_classifier(config) if config.classifier else None
-    card = classifier.card if classifier else None
-    specs = [slide_spec(slide, config, table, card) for slide in found.slides]
+    classifier = build_classifier(config)
+    specs = [slide_spec(slide, config, table, classifier.card) for slide in found.slides]
     workers = config.workers or usable_cores()
     with console.progress("slides checked", len(specs)) as bar:
         checks = checking.check_slides(
@@ -69,10 +68,8 @@ def _print(seen: Any, rejected: Any) -> None:
     for each in rejected:
         if each.may_be_slide:
             console.say(f"{each.path}: {each.reason}")
-    scoring = "" if seen.seconds_per_crop is not None else " without scoring (name a --classifier to have it counted)"
-    console.say(
-        f"About {seen.cells:.0f} cells, {console.format_seconds(seen.seconds)}{scoring}, {console.format_bytes(seen.bytes_needed)} of disk."
-    )
+    needed = console.format_bytes(seen.bytes_needed)
+    console.say(f"About {seen.cells:.0f} cells, {console.format_seconds(seen.seconds)}, {needed} of disk.")
     if seen.disk_is_short:
         console.say(f"Only {console.format_bytes(seen.bytes_free)} are free there: make room, or choose another --out.")
 

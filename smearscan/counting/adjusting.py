@@ -29,7 +29,7 @@ def adjust(x: float, n: float, card: ModelCard, thresholds: Sequence[float]) -> 
 
     D6 where the card has enough subjects. With fewer, D5: it takes the subjects for one, which is said in the method.
     """
-    blast, other = _tallies(card, "blast"), _tallies(card, "other")
+    blast, other = tallies(card, "blast"), tallies(card, "other")
     if blast is None or other is None:
         missing = "per-subject counts" if blast is other else f"per-subject counts of {'blasts' if blast is None else 'other cells'}"
         return Adjusted(None, None, f"none: the card carries no {missing} at threshold {card.threshold:g}"), {}
@@ -54,7 +54,7 @@ def _pooled(x: float, n: float, blast: SubjectTallies, other: SubjectTallies) ->
     return Adjusted(fraction, interval, POOLED, unclipped, fraction != unclipped)
 
 
-def _tallies(card: ModelCard, role: str) -> SubjectTallies | None:
+def tallies(card: ModelCard, role: str) -> SubjectTallies | None:
     """Return the subjects whose cells are of `role`, each once and in order of name; None where there is none."""
     cells: dict[str, int] = {}
     right: dict[str, int] = {}

@@ -68,8 +68,8 @@ def write(model: shelf.Model, out: Path) -> Path:
 
 def of_run(config: ScanConfig, card: ModelCard) -> tuple[CardFolder, ...]:
     """Return the cards of the models of a run; a detector that has no weights has none."""
-    folders = [_in_report(CLASSIFIER, asdict(card), _classifier_folder(config))]
-    if config.proposals == FIELD_MODEL and config.detector is not None:
+    folders = [_in_report(CLASSIFIER, asdict(card), _folder(CLASSIFIER, config.classifier))]
+    if config.proposals == FIELD_MODEL:
         folder = _folder(DETECTOR, config.detector)
         if folder is not None:  # a trusted .pt file lies in none
             folders.append(_in_report(DETECTOR, shelf.read_card(DETECTOR, folder), folder))
@@ -79,10 +79,6 @@ def of_run(config: ScanConfig, card: ModelCard) -> tuple[CardFolder, ...]:
 def again(folder: Path, kind: str) -> bytes:
     """Return the page of a card in a report, from what lies in its folder there."""
     return card_files(kind, shelf.read_card(kind, folder), folder, HOME)[PAGE]
-
-
-def _classifier_folder(config: ScanConfig) -> Path | None:
-    return None if config.classifier is None else _folder(CLASSIFIER, config.classifier)
 
 
 def _folder(kind: str, named: str) -> Path | None:

@@ -57,9 +57,9 @@ def scanned(tables: ModuleType, truth: int, **said: Any) -> Any:
 @pytest.fixture
 def slides(tables: ModuleType) -> list[Any]:
     return [
-        scanned(tables, 0, apparent=0.06, adjusted=0.0, interval=Interval(0.0, 0.10), method="subjects"),
-        scanned(tables, 20, apparent=0.13, adjusted=0.09, interval=Interval(0.02, 0.16), method="subjects"),
-        scanned(tables, 80, apparent=0.36, adjusted=0.44, interval=Interval(0.42, 0.55), method="pooled_validation_optimistic"),
+        scanned(tables, 0, apparent=0.06, adjusted=0.0, interval=Interval(0.0, 0.10)),
+        scanned(tables, 20, apparent=0.13, adjusted=0.09, interval=Interval(0.02, 0.16)),
+        scanned(tables, 80, apparent=0.36, adjusted=0.44, interval=Interval(0.42, 0.55)),
         scanned(tables, 160, apparent=None, cells=40, crops=50),
     ]
 
@@ -74,7 +74,7 @@ def test_errors_are_points_from_the_true_fraction(tables: ModuleType, slides: li
 
 def test_coverage_counts_the_slides_that_have_an_interval(tables: ModuleType, slides: list[Any]) -> None:
     found = tables.coverage(slides)  # 0 in 0-10 (its end), 10 in 2-16, 40 not in 42-55
-    assert (found.held, found.slides, found.by_subjects) == (2, 3, 2)
+    assert (found.held, found.slides) == (2, 3)
     assert found.mean_width == pytest.approx((10 + 14 + 13) / 3)
     assert 0.2 < found.limits.low < 2 / 3 < found.limits.high < 1
     assert tables.coverage(slides[3:]) == tables.Coverage(0, 0, None, None, 0)
@@ -122,7 +122,7 @@ def test_tables_say_it_in_words(tables: ModuleType, slides: list[Any]) -> None:
         "precision": "95.0 % (93.3-96.3)",
         "apparent error": "4.3 (bias +1.7)",
         "adjusted error": "1.7 (bias +1.0)",
-        "interval holds the truth": "2 of 3, 12 points wide, 1 of them D5",
+        "interval holds the truth": "2 of 3, 12 points wide",
         "crops per cell": "1.25",
         "s per slide": "2.5",
         "MB": "1,234",
@@ -177,7 +177,7 @@ def test_drawn_slides_are_scanned_once_and_again_where_the_card_says_something_e
         (1, "blasts-50.tif", 60, 30),
         (2, "blasts-50.tif", 60, 30),
     ]
-    assert all(each.hits.recall > 0.9 and each.method == "subjects" and each.interval is not None for each in mode.slides)
+    assert all(each.hits.recall > 0.9 and each.interval is not None for each in mode.slides)
     assert all(abs(each.apparent - 0.5) < 0.1 for each in mode.slides)
     assert all(each.proposed.hit >= each.hits.hit for each in mode.slides)
     assert all(cost.peak_memory_bytes for _, cost in mode.runs)

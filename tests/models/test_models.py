@@ -126,9 +126,11 @@ def test_a_run_has_the_cards_of_its_models(full: Path, small_detector: Path, mon
     assert {*classifier.files} >= {"index.html", "card.json"}
     assert detector.place.startswith("models/small-")
     assert b'href="../../index.html"' in detector.files["index.html"]
-    (alone,) = card_files.of_run(ScanConfig(classifier="drawn-cells"), bundled.open_bundled("drawn-cells", device="cpu").card)
+    (alone,) = card_files.of_run(
+        ScanConfig(classifier="drawn-cells", proposals="nuclei"), bundled.open_bundled("drawn-cells", device="cpu").card
+    )
     assert alone.kind == "classifier", "nuclei have no weights, so no card"
     assert alone.files["card.json"] == (bundled.folder("drawn-cells") / "card.json").read_bytes()
     # One that another package brings has no folder; what its card says is shown all the same.
-    (plug_in,) = card_files.of_run(ScanConfig(classifier="theirs"), FakeClassifier().card)
+    (plug_in,) = card_files.of_run(ScanConfig(classifier="theirs", proposals="nuclei"), FakeClassifier().card)
     assert json.loads(plug_in.files["card.json"])["name"] == FakeClassifier().card.name

@@ -30,7 +30,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def scan_folder(tmp_path: Path) -> Runner:
-    """Run over folders, as `smearscan run` does, with the fake classifier; returns how it ended."""
+    """Run over folders, as `smearscan run` does, with the fake classifier and, unless told otherwise, nuclei; returns how it ended."""
 
     def scan(
         slides: Sequence[Path] | Path,
@@ -41,7 +41,7 @@ def scan_folder(tmp_path: Path) -> Runner:
         **settings: object,
     ) -> night.Ending:
         found = find_slides([slides] if isinstance(slides, Path) else slides)
-        config = ScanConfig(**{"workers": 2, **settings})  # type: ignore[arg-type]
+        config = ScanConfig(**{"workers": 2, "proposals": "nuclei", **settings})  # type: ignore[arg-type]
         classifier = FakeClassifier(batch_size=batch)
         order = night.Order(config, out or tmp_path / "report", found.slides, found.rejected, {}, classifier, DetectorChoice(config))
         return night.run(order, lambda sight: None, tell)

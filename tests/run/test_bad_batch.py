@@ -19,7 +19,8 @@ BAD = ("broken_tile.tif", "locked", "no_scale.tif", "text.svs", "truncated.tif",
 
 
 def run_command(*arguments: str | Path, without_privilege: bool = False) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "smearscan", "run", *map(str, arguments), "--classifier", "drawn-cells", "--workers", "2"]
+    settings = ("--classifier", "drawn-cells", "--proposals", "nuclei", "--workers", "2")
+    command = [sys.executable, "-m", "smearscan", "run", *map(str, arguments), *settings]
     if without_privilege and hasattr(os, "geteuid") and os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("root may read every folder here, and there is no setpriv to give that up")

@@ -37,7 +37,7 @@ def smears(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scan(slides: Path, out: Path, **settings: object) -> night.Ending:
-    config = ScanConfig(**{"classifier": "drawn-cells", "device": "cpu", "overlays": 0, **settings})  # type: ignore[arg-type]
+    config = ScanConfig(**{"classifier": "drawn-cells", "proposals": "nuclei", "device": "cpu", "overlays": 0, **settings})  # type: ignore[arg-type]
     found = find_slides([slides])
     order = night.Order(config, out, found.slides, found.rejected, {}, build_classifier(config), DetectorChoice(config))
     return night.run(order, lambda sight: None, lambda line: None)

@@ -32,7 +32,7 @@ def slides(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(slides: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the fake classifier with pictures of four cells only."""
     out = tmp_path_factory.mktemp("run") / "report"
-    config = ScanConfig(workers=1, overlays=4, cam="none", threshold=0.43)
+    config = ScanConfig(proposals="nuclei", workers=1, overlays=4, cam="none", threshold=0.43)
     found = find_slides([slides])
     order = night.Order(config, out, found.slides, found.rejected, {}, FakeClassifier(), DetectorChoice(config))
     assert night.run(order, lambda sight: None, lambda line: None).exit_code == 0

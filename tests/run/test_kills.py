@@ -17,7 +17,7 @@ KILLS = 10
 
 
 def command(slides: Path, out: Path) -> list[str]:
-    settings = ["--classifier", "drawn-cells", "--workers", "2", "--tile-size", "512"]
+    settings = ["--classifier", "drawn-cells", "--proposals", "nuclei", "--workers", "2", "--tile-size", "512"]
     return [sys.executable, "-m", "smearscan", "run", str(slides), "--out", str(out), *settings]
 
 

@@ -92,7 +92,7 @@ def test_another_run_writes_the_same_cards(scanned: Scanned, tmp_path: Path) -> 
 
 def test_a_threshold_of_the_run_leaves_the_card_as_it_is(scanned: Scanned) -> None:
     found = find_slides([scanned.slides])
-    config = ScanConfig(classifier="drawn-cells", threshold=0.3)
+    config = ScanConfig(classifier="drawn-cells", proposals="nuclei", threshold=0.3)
     order = night.prepare(config, scanned.out, found.slides, found.rejected, {})
     assert order.classifier.card.threshold == 0.3
     assert b"= 0.79 on" in order.cards[0].files["index.html"]

@@ -128,7 +128,7 @@ class Failing(FakeClassifier):
 
 
 def test_a_run_that_breaks_off_names_every_slide(drawn: Path, tmp_path: Path) -> None:
-    config = ScanConfig(workers=1)
+    config = ScanConfig(proposals="nuclei", workers=1)
     found = find_slides([drawn])
     order = night.Order(config, tmp_path / "report", found.slides, found.rejected, {}, Failing(), DetectorChoice(config))
     with pytest.raises(PluginError, match="The device is gone"):

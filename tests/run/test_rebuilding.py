@@ -25,7 +25,7 @@ REBUILT = ("summary.csv", "classes.csv", "specimens.csv", "cells.geojson.gz", "i
 
 def scan(slides: Path, out: Path, **settings: object) -> night.Ending:
     found = find_slides([slides])
-    config = ScanConfig(**{"workers": 2, **settings})  # type: ignore[arg-type]
+    config = ScanConfig(**{"workers": 2, "proposals": "nuclei", **settings})  # type: ignore[arg-type]
     classifier = FakeClassifier()
     order = night.Order(config, out, found.slides, found.rejected, {}, classifier, DetectorChoice(config))
     return night.run(order, lambda sight: None, lambda line: None)
