@@ -66,6 +66,14 @@ ABOUT_TRIALS = (
     "Each changes one thing of a short training on C-NMC's cells alone: rows are to be held against each other, not against the card."
 )
 PARTS = ("cells", "slides", "fields")
+TESTED = {
+    "auc": "auc",
+    "sensitivity": "recall_blast",
+    "specificity": "recall_other",
+    "balanced_accuracy": "balanced_accuracy",
+    "ece": "ece",
+    "brier": "brier",
+}
 COSTS = ("crops per cell", "s per slide", "MB")
 WORST_SHOWN = 8  # cells of each kind that the card names
 Records = list[dict[str, Any]]
@@ -110,7 +118,7 @@ def measure_cells(place: Place) -> dict[str, Any]:
     on_black, on_slides = judge(black), judge(lymphoid)
     assert sizes is not None
     metrics = [
-        *numbers_of(on_black, cnmc.name),
+        *spread_of(on_black, cnmc.name),  # the rest of them stands in `test`
         metric_record("AUROC of the cell's area alone", sizes.area, on=cnmc.name),
         metric_record("AUROC among cells of one size", sizes.model_same_size, on=cnmc.name, note="only cells of the same tenth of sizes"),
         *numbers_of(on_slides, lymphoid.cells.name),
@@ -136,7 +144,12 @@ def measure_cells(place: Place) -> dict[str, Any]:
 def numbers_of(judged: Judgement, on: str) -> Records:
     """Return the numbers of one view of the cells, as a card has them."""
     names = {"auc": "AUROC", "recall_blast": "Sensitivity", "recall_other": "Specificity", "ece": "ECE", "brier": "Brier score"}
-    found = [metric_record(name, judged.metrics[key], on=on) for key, name in names.items()]
+    return [metric_record(name, judged.metrics[key], on=on) for key, name in names.items()] + spread_of(judged, on)
+
+
+def spread_of(judged: Judgement, on: str) -> Records:
+    """Return how far networks and subjects differ."""
+    found: Records = []
     found.append({"name": "AUROC, mean of the networks", "value": round(float(np.mean(judged.fold_auc)), 4), "on": on})
     for kind in ("sensitivity", "specificity"):
         spread = judged.spread[kind]
@@ -223,10 +236,8 @@ def rounded(metric: Metric | None) -> Any:
 
 def tested(judged: Judgement, cells: int, folds: int) -> dict[str, Any]:
     """Return the few numbers in the form that every trained card has them in."""
-    names = {"auc": "auc", "sensitivity": "recall_blast", "specificity": "recall_other", "ece": "ece", "brier": "brier"}
-    names["balanced_accuracy"] = "balanced_accuracy"
     found = {}
-    for name, key in names.items():
+    for name, key in TESTED.items():
         metric = judged.metrics[key]
         ends = {end: None if value is None else round(value, 6) for end, value in (("low", metric.low), ("high", metric.high))}
         found[name] = {"value": None if metric.value is None else round(metric.value, 6), **ends}
@@ -353,7 +364,7 @@ def say(found: Mapping[str, Any]) -> None:
     """Print every number."""
     if "cells" in found:
         extra = found["cells"]["extra"]
-        numbers("Cells of subjects not seen", extra["metrics"])
+        numbers("Cells of subjects not seen", [*(extra["test"][name] | {"name": name} for name in TESTED), *extra["metrics"]])
         numbers("Shortcuts", extra["shortcut_tests"])
         for each in extra["tables"]:
             rows(each["title"], each["rows"])

@@ -50,7 +50,8 @@ class SmallCnn(nn.Module):
     """A few plain convolutions and a global average: for crops of 48 to 128 px, thousands a second on two cores.
 
     The stem halves twice, because at 64 px nearly all the work would otherwise be at full size. The
-    average at the end makes it indifferent to the crop's size.
+    average at the end makes it indifferent to the crop's size. In the first `look_free` layers half of the channels are
+    normalised crop by crop.
     """
 
     def __init__(self, outputs: int, width: int = 16, depths: Sequence[int] = (1, 2, 1), look_free: int = 0) -> None:

@@ -138,7 +138,7 @@ def read_sections(extra: Mapping[str, Any]) -> Sections:
         not_for=_sentences(extra.get("not_for")),
         limits=_sentences(extra.get("limits")),
         data=tuple(_source(each) for each in _records(extra, "data")),
-        metrics=(*(_number(each) for each in _records(extra, "metrics")), *_of_training(extra.get("test"))),
+        metrics=(*_of_training(extra.get("test")), *(_number(each) for each in _records(extra, "metrics"))),
         calibration_bins=tuple(each for each in bins if each),
         roc=_curve(extra.get("roc")),
         shortcut_tests=tuple(_number(each, SHARE) for each in _records(extra, "shortcut_tests")),

@@ -77,7 +77,7 @@ def test_coverage_counts_the_slides_that_have_an_interval(tables: ModuleType, sl
     assert (found.held, found.slides) == (2, 3)
     assert found.mean_width == pytest.approx((10 + 14 + 13) / 3)
     assert 0.2 < found.limits.low < 2 / 3 < found.limits.high < 1
-    assert tables.coverage(slides[3:]) == tables.Coverage(0, 0, None, None, 0)
+    assert tables.coverage(slides[3:]) == tables.Coverage(0, 0, None, None)
 
 
 def test_the_limit_of_blank_asks_for_negative_slides_of_enough_cells(tables: ModuleType) -> None:

@@ -8,7 +8,9 @@ import torch
 
 from classifiers import networks
 from classifiers.base import ClassifierError
+from classifiers.networks.scratch import HalfInstanceNorm
 from classifiers.preprocess import Preparation
+from classifiers.torch_classifier import TorchClassifier
 from smearscan.testing.classifiers import fake_card
 
 
@@ -67,3 +69,22 @@ def test_resizing_treats_each_crop_by_itself(px: int) -> None:
     together = resize(crops)
     assert together.shape == (5, px, px, 3)
     np.testing.assert_array_equal(together[2:3], resize(crops[2:3]))
+
+
+def test_layers_free_of_the_look_do_not_know_how_bright_a_crop_is() -> None:
+    torch.manual_seed(0)
+    norm = HalfInstanceNorm(6).eval()
+    maps = torch.randn(4, 6, 9, 9)
+    lit = 0.5 * maps + 2
+    one, other = norm(maps), norm(lit)
+    torch.testing.assert_close(one[:, :3], other[:, :3], atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(one[:, 3:], other[:, 3:], atol=0.1)
+    network = networks.build("small-cnn", outputs=3, width=8, look_free=3).eval()
+    assert sum(isinstance(module, HalfInstanceNorm) for module in network.modules()) == 3
+    card = replace(fake_card(), network={"name": "small-cnn", "width": 8, "look_free": 3}, crop_px=48)
+    crops = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3), dtype=np.uint8)
+    classifier = TorchClassifier(card, network, device="cpu", precision="fp32")
+    plain = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        expected = network(plain).softmax(1).numpy()
+    np.testing.assert_allclose(classifier.predict(crops).probabilities, expected, atol=1e-5)
