@@ -37,12 +37,12 @@ class HalfInstanceNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.crop = nn.InstanceNorm2d(self.half, affine=True)
-        self.batch = nn.BatchNorm2d(channels - self.half)
+        self.free = channels // 2
+        self.crop = nn.InstanceNorm2d(self.free, affine=True)
+        self.batch = nn.BatchNorm2d(channels - self.free)
 
     def forward(self, maps: Tensor) -> Tensor:
-        first, second = maps.split([self.half, maps.shape[1] - self.half], 1)
+        first, second = maps[:, : self.free], maps[:, self.free :]
         return torch.cat([self.crop(first.contiguous()), self.batch(second.contiguous())], 1)
 
 
