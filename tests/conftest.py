@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -22,11 +24,14 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def detection() -> ModuleType:
-    """The benchmark itself, so that the figure in the tests is the one that it prints."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-    try:
-        import detection as module
-    finally:
-        sys.path.pop(0)
-    return module
+def benchmark_module() -> Iterator[Callable[[str], ModuleType]]:
+    """Import a benchmark by its name, so that a figure in the tests is the one that it prints; processes that it starts find it too."""
+    folder = str(Path(__file__).parents[1] / "benchmarks")
+    sys.path.insert(0, folder)
+    yield import_module
+    sys.path.remove(folder)
+
+
+@pytest.fixture(scope="session")
+def detection(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("detection")

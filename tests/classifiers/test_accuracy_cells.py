@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,20 +24,18 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def cells_module() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    yield import_module("accuracy_cells")
-    sys.path.remove(str(ROOT / "benchmarks"))
+def cells_module(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("accuracy_cells")
 
 
 @pytest.fixture(scope="module")
-def fold_models(cells_module: ModuleType) -> ModuleType:
-    return import_module("fold_models")
+def fold_models(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("fold_models")
 
 
 @pytest.fixture(scope="module")
-def accuracy(cells_module: ModuleType) -> ModuleType:
-    return import_module("accuracy")
+def accuracy(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("accuracy")
 
 
 def said_of(module: ModuleType, blast: list[int], called: list[int], groups: list[str], files: list[str] | None = None) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -30,22 +29,13 @@ DRAWN = ROOT / "classifiers" / "bundled" / "drawn-cells"
 
 
 @pytest.fixture(scope="module")
-def benchmarks() -> Iterator[Path]:
-    """The folder that processes which compose must find their code in as well."""
-    folder = ROOT / "benchmarks"
-    sys.path.insert(0, str(folder))
-    yield folder
-    sys.path.remove(str(folder))
+def night(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("accuracy_slides")
 
 
 @pytest.fixture(scope="module")
-def night(benchmarks: Path) -> ModuleType:
-    return import_module("accuracy_slides")
-
-
-@pytest.fixture(scope="module")
-def tables(benchmarks: Path) -> ModuleType:
-    return import_module("accuracy_tables")
+def tables(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("accuracy_tables")
 
 
 def scanned(tables: ModuleType, truth: int, **said: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,10 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def accuracy() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    yield import_module("accuracy")
-    sys.path.remove(str(ROOT / "benchmarks"))
+def accuracy(benchmark_module: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_module("accuracy")
 
 
 @pytest.fixture(scope="module")
