@@ -20,7 +20,7 @@ BAD = ("broken_tile.tif", "locked", "no_scale.tif", "text.svs", "truncated.tif",
 
 def run_command(*arguments: str | Path, without_privilege: bool = False) -> subprocess.CompletedProcess[str]:
     settings = ("--classifier", "drawn-cells", "--proposals", "nuclei", "--workers", "2")
-    command = [sys.executable, "-m", "smearscan", "run", *map(str, arguments), *settings]
+    command = [sys.executable, "-m", "smearscan", "run", *settings, *map(str, arguments)]  # the last of a flag given twice wins
     if without_privilege and hasattr(os, "geteuid") and os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("root may read every folder here, and there is no setpriv to give that up")
