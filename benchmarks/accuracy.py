@@ -51,7 +51,7 @@ from train_classifier import FIELD_SETS, KEEP, NAME
 from classifiers import calibration
 from classifiers.base import ClassifierError
 from classifiers.card import Role, SubjectCounts
-from classifiers.evaluation.records import Metric
+from classifiers.evaluation.records import Metric, SubjectRow
 from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
 from detectors.base import DetectorError
 from detectors.yolo_folder import DetectorCard
@@ -207,20 +207,16 @@ def worst_table(said: Said) -> dict[str, Any]:
 def subject_table(black: Judgement, slides: Judgement) -> dict[str, Any]:
     """Return how every subject's cells were called, on black and on slides."""
     on_slides = {row.group: row for row in slides.subjects}
-    rows = []
-    for row in black.subjects:
-        other = on_slides.get(row.group)
-        right, wrong = (row.sensitivity, row.specificity), (other.sensitivity, other.specificity) if other else (None, None)
-        which = 0 if row.blasts else 1
-        rows.append(
-            {
-                "subject": row.group,
-                "cells": row.cells,
-                "are": ("blasts", "normal")[which],
-                "right_on_black": rounded(right[which]),
-                "right_on_slides": rounded(wrong[which]),
-            }
-        )
+    rows = [
+        {
+            "subject": row.group,
+            "cells": row.cells,
+            "are": "blasts" if row.blasts else "normal",
+            "right_on_black": right_of(row),
+            "right_on_slides": right_of(on_slides.get(row.group)),
+        }
+        for row in black.subjects
+    ]
     return {
         "title": "Subject by subject",
         "note": "Share of a subject's cells that is called right, by a network that never saw it.",
@@ -228,7 +224,9 @@ def subject_table(black: Judgement, slides: Judgement) -> dict[str, Any]:
     }
 
 
-def rounded(metric: Metric | None) -> Any:
+def right_of(row: SubjectRow | None) -> Any:
+    """Return the share of a subject's cells that is called right, as a card has it; nothing where there are none."""
+    metric = None if row is None else row.sensitivity if row.blasts else row.specificity
     if metric is None or metric.value is None:
         return ""
     return {"value": round(metric.value, 3), "low": round(metric.low or 0.0, 3), "high": round(metric.high or 0.0, 3), "unit": "%"}
@@ -281,8 +279,7 @@ def with_counts(place: Place, counts: Sequence[SubjectCounts]) -> dict[int, Path
 
 
 def measure_slides(place: Place, counts: Sequence[SubjectCounts]) -> dict[str, Any]:
-    """Return what the cards say of composed slides."""
-    assert place.slides
+    """Return what the cards say of the composed slides, on which `counts` were made."""
     scanned = accuracy_slides.scan_night(place.work / "slides", with_counts(place, counts), place.work / "reports")
     found = [figures(each) for each in scanned]
     by_mode = {each.mode: each for each in scanned}

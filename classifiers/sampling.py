@@ -95,11 +95,7 @@ class Sampling:
         order = _random(seed, ORDER, epoch)
         if len(labels) == 0:
             raise ClassifierError("There are no cells to train on.")
-        if self.most_of_a_subject is not None:
-            index = _draw_of_each(np.asarray(labels), groups, self.most_of_a_subject, order)
-            copied = np.zeros(len(index), np.bool_)
-        else:
-            index, copied = self._rows(np.asarray(labels), order, seed)
+        index, copied = self._rows(np.asarray(labels), order, seed, groups)
         turns = np.arange(len(index)) // len(labels) if self.copies is not None else np.zeros(len(index))
         augmented = copied if self._only_copies else np.ones_like(copied)
         shuffled = order.permutation(len(index))
@@ -111,8 +107,13 @@ class Sampling:
             return self.augment == "copies"
         return self.up_sample_to is not None or bool(self.equalise)
 
-    def _rows(self, labels: NDArray[np.int64], order: Generator, seed: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    def _rows(
+        self, labels: NDArray[np.int64], order: Generator, seed: int, groups: Sequence[str]
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Return the rows, originals first, and whether each is shown again."""
+        if self.most_of_a_subject is not None:
+            index = _draw_of_each(labels, groups, self.most_of_a_subject, order)
+            return index, np.zeros(len(index), np.bool_)
         if self.up_sample_to is not None or self.equalise or self.balance is not None:
             return self._sized(labels, order, seed)
         if self.weights is not None:
