@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smearscan.errors import ConfigError
+from smearscan.results import NOTICE
 from smearscan.slides.damage import Damaged, describe
 from smearscan.slides.dicom_header import is_dicom, read_dicom_header
 from smearscan.slides.formats import OTHER_SLIDES, PICTURE_SUFFIXES, SLIDE_SUFFIXES, UNFINISHED_SUFFIXES, Kind, is_zarr, kind_of, read_head
 from smearscan.slides.side_files import HAMAMATSU, MIRAX, side_files
 
 NOT_A_SLIDE = "neither its name nor its first bytes are those of a slide or picture"
+RESULTS = ("slide.json", "comparison.json")  # lie in a folder with what was found on slides
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def find_slides(paths: Sequence[Path]) -> Found:
     """Find slides among files and, recursively, folders.
 
     What is named like a slide is one, even if it is damaged: opening it will say so. A slide of several files counts once,
-    a file reached on two ways counts once, hidden files and folders below a given folder are left alone.
+    a file reached on two ways counts once, hidden files and folders below a given folder are left alone. So are results of
+    smearscan: whoever has the report put beside the slides must not find its thumbnails scanned the next night.
     """
     search = _Search()
     for path in paths:
@@ -122,6 +125,9 @@ class _Search:
         if (status.st_dev, status.st_ino) in self._seen:
             return
         self._seen.add((status.st_dev, status.st_ino))
+        if any(entry.name in RESULTS and _is_ours(entry) for entry in entries):
+            self._reject(folder, "it holds results of smearscan: their pictures are no slides")
+            return
         for entry in entries:
             try:
                 self._take_entry(entry, parts)
@@ -169,6 +175,14 @@ class _Search:
 
     def _reject(self, path: Path, reason: str, *, may_be_slide: bool = False) -> None:
         self.rejected.append(NotASlide(path, reason, may_be_slide))
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether smearscan wrote a file of results, and not somebody else one of that name."""
+    try:
+        return NOTICE in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def _drop_side_files(search: _Search) -> list[_Candidate]:

@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from smearscan.errors import ConfigError, UnreadableSlide
-from smearscan.results import Picture
+from smearscan.results import NOTICE, Picture
 from smearscan.slides import files_of, find_slides, open_slide
 
 PIXELS = np.full((32, 32, 3), 180, np.uint8)
@@ -95,6 +95,22 @@ def test_hidden_files_and_folders_are_left_alone(tmp_path: Path) -> None:
     found = find_slides([tmp_path])
     assert [slide.key for slide in found.slides] == ["c.tif"]
     assert found.rejected == ()
+
+
+def test_the_pictures_of_a_report_beside_the_slides_are_no_slides(tmp_path: Path) -> None:
+    tiff(tmp_path / "a.tif")
+    record = json.dumps({"notice": NOTICE}).encode()
+    for folder, name in (("report/slides/a.tif", "slide.json"), ("compared", "comparison.json")):
+        touch(tmp_path / folder / name, record)
+        tiff(tmp_path / folder / "overlays" / "map.tif")
+    touch(tmp_path / "mine" / "slide.json", b"{}")
+    tiff(tmp_path / "mine" / "b.tif")
+    found = find_slides([tmp_path])
+    assert [slide.key for slide in found.slides] == ["a.tif", "mine/b.tif"]
+    said = {rejected.path: rejected for rejected in found.rejected}
+    for folder in (tmp_path / "report" / "slides" / "a.tif", tmp_path / "compared"):
+        assert "results of smearscan" in said[folder].reason
+        assert not said[folder].may_be_slide
 
 
 def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
