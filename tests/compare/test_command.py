@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 import numpy as np
 import pytest
@@ -19,9 +19,10 @@ from scipy.optimize import linear_sum_assignment
 from smearscan.cli import smearscan
 from smearscan.results import NOTICE
 from smearscan.smears import SmearPlan, TruthCell, plan_smear, write_smear, write_truth
-from smearscan.testing.browser import Browser, find_browser
+from smearscan.testing.browser import Browser, Page, find_browser
 
 LINK = re.compile(r'(?:href|src)="([^"#]+)(?:#[^"]*)?"')
+TO_CELLS = re.compile(r'href="([^"]+#cell-[^"]+)"')
 
 
 def run(*arguments: str | Path) -> Result:
@@ -185,6 +186,21 @@ def test_wrong_use_is_said(tmp_path: Path, slide, write, arguments: list[str], s
     assert said in done.stderr
 
 
+def check_links_to_cells(page: Page, compared: Path) -> None:
+    """Follow links of a slide's galleries: each report shows the cell, be it one of its own gallery or not."""
+    addresses = sorted({urljoin(compared.as_uri(), unescape(link)) for link in TO_CELLS.findall(compared.read_text(encoding="utf-8"))})
+    arrived = set()
+    for address in addresses[:: len(addresses) // 24 + 1]:
+        page.open("about:blank")
+        page.open(address)
+        shown = page.run("[document.activeElement.closest('li')?.id, document.getElementById('detail-title').textContent]")
+        tile, title = shown if page.run("document.getElementById('detail').open") else (shown[0], None)
+        cell = address.rpartition("#cell-")[2]
+        assert title == f"Cell {cell}" if title else tile == f"cell-{cell}", address
+        arrived.add(bool(title))
+    assert arrived == {True, False}
+
+
 @pytest.mark.slow
 def test_slides_are_scanned_in_two_modes_first(tmp_path: Path) -> None:
     (tmp_path / "slides" / "case 1").mkdir(parents=True)
@@ -218,6 +234,7 @@ def test_slides_are_scanned_in_two_modes_first(tmp_path: Path) -> None:
                     assert page.run("document.documentElement.scrollWidth") <= width, f"{address} is wider than {width} px"
             page.press("h")
             assert page.run("document.body.classList.contains('heated')")
+            check_links_to_cells(page, folder / "slides" / "case 1" / "blood.tif" / "index.html")
     again = run(*arguments, "--out", tmp_path / "out")
     assert again.exit_code == 0
     assert "took" not in again.stderr, "a run that found everything done says nothing of its cost"

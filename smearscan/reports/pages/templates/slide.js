@@ -298,10 +298,13 @@
     }
   });
 
-  // A link to a cell, as from another page.
+  // A link to a cell, as from another page: to its place in the gallery, or where it has none to what is known of it.
   function follow() {
-    const tile = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.querySelector(".tile");
-    if (tile) focusTile(tiles.indexOf(tile));
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    const cell = data.x.findIndex((_, each) => `cell-${idOf(each)}` === wanted);
+    if (cell < 0) return;
+    if (tileOf.has(cell)) focusTile(tileOf.get(cell));
+    else open(cell);
   }
   window.addEventListener("hashchange", follow);
   window.addEventListener("load", () => requestAnimationFrame(follow)); // after the browser's own jump, which takes the focus away
