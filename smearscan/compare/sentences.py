@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smearscan.compare.comparison import Comparison, TruthRates
+from smearscan.compare.comparison import Comparison, SlideComparison, TruthRates
 from smearscan.compare.truth import Rate
 from smearscan.reports.pages.comparison_page import points, share
 
@@ -106,6 +106,8 @@ def _rate(rate: Rate) -> str:
 def _cost(comparison: Comparison) -> list[str]:
     a, b = comparison.cost_a, comparison.cost_b
     names = comparison.a.name, comparison.b.name
+    if not all(_both_or_neither(slide) for slide in comparison.slides):
+        return ["What they took is not compared, for the two did not scan the same slides."]
     sentences = []
     if a.seconds and b.seconds:
         where = "" if (a.device, a.cores) == (b.device, b.cores) else ", not on the same machine"
@@ -114,3 +116,8 @@ def _cost(comparison: Comparison) -> list[str]:
     if all(crops):
         sentences.append(f"{names[1]} scored {crops[1]:,} crops, {names[0]} {crops[0]:,}.")
     return [" ".join(sentences)] if sentences else []
+
+
+def _both_or_neither(slide: SlideComparison) -> bool:
+    """Return whether a slide was scanned in both reports or in neither."""
+    return (slide.a.count is None) == (slide.b.count is None)

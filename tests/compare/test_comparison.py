@@ -107,7 +107,9 @@ def test_other_slides_and_scales_are_said(against, slide, failed) -> None:
         "same.tif": ("cells", ""),
     }
     assert len(found.fractions) == 3
-    assert comparison_record(found)["summary"][0].startswith("1 of 6 slides were compared cell by cell; 2 by their fractions only, 3 not")
+    summary = comparison_record(found)["summary"]
+    assert "not compared, for the two did not scan the same slides" in summary[-1]
+    assert summary[0].startswith("1 of 6 slides were compared cell by cell; 2 by their fractions only, 3 not")
 
 
 def test_two_scans_of_one_specimen_are_compared_by_their_fractions(against, slide) -> None:
