@@ -33,7 +33,7 @@ def variants(config: ScanConfig, modes: Sequence[str], classifiers: Sequence[str
     found: dict[str, ScanConfig] = {}
     cuts: list[float | None] = [*thresholds] or [None]
     for mode, classifier, threshold in product(modes or [""], classifiers or [""], cuts):
-        parts = [mode, _short(classifier), "" if threshold is None else f"{threshold:g}"]
+        parts = [mode, _short(classifier), "" if threshold is None else f"threshold-{threshold:g}"]
         name = safe_name("-".join(part for part in parts if part))
         if name in found:
             raise ConfigError(f"Two of the reports would be called {name}: name each of --modes, --classifiers and --thresholds once.")

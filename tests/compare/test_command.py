@@ -174,7 +174,7 @@ def test_slides_that_cannot_be_compared_are_named(tmp_path: Path, slide, failed,
         (["a"], "Name two reports"),
         (["a", "b", "--modes", "nuclei"], "nothing to compare"),
         (["a", "--modes", "nuclei,magic"], "There is no detector magic"),
-        (["a", "--thresholds", "0.5,0.5"], "would be called 0.5"),
+        (["a", "--thresholds", "0.5,0.5"], "would be called threshold-0.5"),
         (["a", "nowhere"], "is no smearscan report"),
     ],
 )
