@@ -89,7 +89,9 @@ def _read(path: Path) -> Labels:
                     f"beside it; it has {', '.join(sorted(columns)) or 'none'}."
                 )
             _take(found, table, label, columns)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
     return found
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smearscan.compare.variants import Variant
     from smearscan.config import ScanConfig
     from smearscan.labels import Labels
+    from smearscan.slides import Found, SlideRow
 
 Record = Mapping[str, Any]
 
@@ -55,12 +56,15 @@ def compare(paths: tuple[Path, ...], out: Path, truth: Path | None, config_file:
 
     Cell by cell, slide by slide, in cost, and against the truth where there is one. B is held against A. With --modes,
     --classifiers or --thresholds the reports go to FOLDER/NAME first, as `run` makes them, and each two of them are
-    compared in FOLDER/NAME-vs-NAME. Exit codes: 0 every slide compared cell by cell, 2 wrong use, 3 some slides not,
-    4 none.
+    compared in FOLDER/NAME-vs-NAME; where they are three or more, FOLDER/index.html leads to all. Exit codes: 0 every
+    slide compared cell by cell, 2 wrong use, 3 some slides not, 4 none.
     """
     from smearscan.compare.cutting import PictureSource
+    from smearscan.compare.overview import publish_overview
+    from smearscan.compare.publishing import publish
     from smearscan.compare.report_folder import read_report
     from smearscan.labels import read_labels
+    from smearscan.results import NOTICE
 
     slides: tuple[Path, ...] = flags.pop("slides")
     modes, classifiers, thresholds = _listed(flags.pop("modes")), _listed(flags.pop("classifiers")), flags.pop("thresholds")
@@ -69,9 +73,11 @@ def compare(paths: tuple[Path, ...], out: Path, truth: Path | None, config_file:
         from smearscan.compare.variants import variants
 
         ways = variants(config_from(config_file, flags), modes, classifiers, thresholds)
+        places = {(a.name, b.name): out / f"{a.name}-vs-{b.name}" for a, b in combinations(ways, 2)}
+        _check_places(out, list(places.values()))
         reports, source = _scan(paths, out, ways)
         labels = labels or _truth_beside(paths)
-        pairs = [(a, b, out / f"{a.name}-vs-{b.name}") for a, b in combinations(reports, 2)]
+        pairs = [(a, b, places[a.name, b.name]) for a, b in combinations(reports, 2)]
     elif len(paths) == 2:
         first, second = (read_report(path) for path in paths)
         if first.name == second.name:
@@ -80,10 +86,16 @@ def compare(paths: tuple[Path, ...], out: Path, truth: Path | None, config_file:
         source = PictureSource({each.key: each.path for each in list_slides(slides, None)[0].slides} if slides else {})
     else:
         raise ConfigError("Name two reports, or slides together with --modes, --classifiers or --thresholds.")
-    records = [_publish(a, b, labels, place, source) for a, b, place in pairs]
+    records = {place: publish(a, b, labels, place, source)[1] for a, b, place in pairs}
+    _tell(records, labels)
+    if len(records) > 1:
+        publish_overview({place.name: record for place, record in records.items()}, out)
+        console.say(f"A page of all is in {out}.")
+    console.say(NOTICE)
     if as_json:
-        console.emit_json(records[0] if len(records) == 1 else records)
-    sys.exit(int(_exit_code(records)))
+        found = list(records.values())
+        console.emit_json(found[0] if len(found) == 1 else found)
+    sys.exit(int(_exit_code(list(records.values()))))
 
 
 def _listed(text: str) -> list[str]:
@@ -98,10 +110,25 @@ def _truth_beside(slides: Sequence[Path]) -> Labels | None:
     return read_labels(folder) if folder else None
 
 
+def _check_places(out: Path, places: Sequence[Path]) -> None:
+    """Refuse, before hours of scanning, places where what comes of it could not be put."""
+    from smearscan import ledger
+    from smearscan.compare.overview import check_overview
+    from smearscan.compare.publishing import check_target
+
+    for place in (out, *out.resolve().parents):
+        if ledger.is_report(place):
+            raise ConfigError(f"{place} is a report, where no other can be put. Give another folder with --out.")
+    check_overview(out)
+    for place in places:
+        check_target(place)
+
+
 def _scan(slides: Sequence[Path], out: Path, ways: Sequence[Variant]) -> tuple[list[Report], PictureSource]:
     """Make the report of each way, or go on with it; what an earlier comparison has scanned is left alone.
 
-    Each runs in a process of its own: the most memory that a process ever held is never given back, and would be the next one's too.
+    All are given the slides that were found before the first: one that comes meanwhile would be only in some reports. Each runs
+    in a process of its own: the most memory that a process ever held is never given back, and would be the next one's too.
     """
     from smearscan import night
     from smearscan.compare.cutting import PictureSource
@@ -113,7 +140,7 @@ def _scan(slides: Sequence[Path], out: Path, ways: Sequence[Variant]) -> tuple[l
     orders = [night.prepare(way.config, out / way.name, found.slides, found.rejected, table) for way in ways]
     for way in ways:
         console.say(f"{way.name}: {console.counted(len(found.slides), 'slide')}")
-        process = get_context("spawn").Process(target=scan_one_way, args=(way.config, out / way.name, tuple(slides)))
+        process = get_context("spawn").Process(target=scan_one_way, args=(way.config, out / way.name, found, table))
         process.start()
         process.join()
         if process.exitcode not in (ExitCode.DONE, ExitCode.SOME_NOT_DONE, ExitCode.NOTHING_DONE):
@@ -123,11 +150,13 @@ def _scan(slides: Sequence[Path], out: Path, ways: Sequence[Variant]) -> tuple[l
     return [read_report(out / way.name, way.name) for way in ways], source
 
 
-def scan_one_way(config: ScanConfig, out: Path, slides: Sequence[Path]) -> None:
-    """Do what `smearscan run` does, in a process that ends with its exit code."""
+def scan_one_way(config: ScanConfig, out: Path, found: Found, table: Mapping[str, SlideRow]) -> None:
+    """Do what `smearscan run` does, in a process that ends with its exit code.
+
+    A slide on which the program failed is one that is not done: its report says so, and the others can be compared.
+    """
     from smearscan import night
 
-    found, table = list_slides(slides, config.slides_csv)
     try:
         order = night.prepare(config, out, found.slides, found.rejected, table)
         with console.progress(out.name, len(found.slides)) as bar:
@@ -136,30 +165,34 @@ def scan_one_way(config: ScanConfig, out: Path, slides: Sequence[Path]) -> None:
         console.say(f"smearscan: {error}")
         sys.exit(int(ExitCode.BUG))
     console.say(f"{out.name}: {console.format_seconds(ending.seconds)}; its report is in {out}.")
-    sys.exit(int(ending.exit_code))
+    sys.exit(int(ExitCode.SOME_NOT_DONE if ending.exit_code is ExitCode.BUG else ending.exit_code))
 
 
-def _publish(a: Report, b: Report, labels: Labels | None, out: Path, source: PictureSource) -> Record:
-    from smearscan.compare.publishing import publish
-    from smearscan.results import NOTICE
+def _tell(records: Mapping[Path, Record], labels: Labels | None) -> None:
+    """Show what came of it: one table of all reports where there is one, else a table of each two; then their sentences."""
+    from smearscan.compare.overview import sides_of
 
-    _, record = publish(a, b, labels, out, source)
-    _print_modes(record)
-    for slide in record["slides"]:
-        if slide["reason"]:
-            console.say(f"{slide['slide']}: {slide['reason']}")
-    for sentence in record["summary"]:
-        console.say(sentence)
-    console.say(f"The comparison is in {out}.")
-    console.say(NOTICE)
-    return record
+    together = sides_of(list(records.values())) if len(records) > 1 else []
+    if together:
+        _print_reports(together)
+    for place, record in records.items():
+        if not together:
+            _print_reports([record["a"], record["b"]])
+        for slide in record["slides"]:
+            if slide["reason"]:
+                console.say(f"{slide['slide']}: {slide['reason']}")
+        for sentence in record["summary"]:
+            console.say(sentence)
+        console.say(f"The comparison is in {place}.")
+    if labels is not None and not any(record[side]["truth"] for record in records.values() for side in "ab"):
+        console.warn(f"{labels.source} names no cell of these slides, so that nothing is held against it")
 
 
-def _print_modes(record: Record) -> None:
+def _print_reports(sides: Sequence[Record]) -> None:
     from smearscan.reports.pages.comparison_page import mode_rows
 
-    rows = [(label, *(text for text, _ in sides)) for label, sides in mode_rows(record)]
-    names = (record["a"]["name"], record["b"]["name"])
+    rows = [(label, *(text for text, _ in texts)) for label, texts in mode_rows(sides)]
+    names = [side["name"] for side in sides]
     console.table(("", *names), rows, right=names)
 
 

@@ -121,13 +121,14 @@ class Comparison:
 
     @property
     def bland_altman(self) -> BlandAltman | None:
-        return bland_altman(*self._fraction_columns())
+        return bland_altman(*self.fraction_columns())
 
     @property
     def lin(self) -> float | None:
-        return lin_concordance(*self._fraction_columns())
+        return lin_concordance(*self.fraction_columns())
 
-    def _fraction_columns(self) -> tuple[list[float], list[float]]:
+    def fraction_columns(self) -> tuple[list[float], list[float]]:
+        """Return the fractions of A and those of B of the slides that have one in both."""
         pairs = [(each.a.fraction, each.b.fraction) for each in self.fractions]
         return [float(first or 0) for first, _ in pairs], [float(second or 0) for _, second in pairs]
 

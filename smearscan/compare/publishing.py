@@ -29,10 +29,12 @@ RECORD, PAGE = "comparison.json", "index.html"
 
 
 def check_target(out: Path, *reports: Path) -> None:
-    """Refuse a place where something else stands, or that holds one of the reports; an earlier comparison is replaced."""
+    """Refuse a place where something else stands, or that holds one of the reports or lies in it; an earlier comparison is replaced."""
     for report in reports:
         if report.resolve() == out.resolve() or out.resolve() in report.resolve().parents:
             raise ConfigError(f"{out} holds the report {report}. Give another folder with --out.")
+        if report.resolve() in out.resolve().parents:
+            raise ConfigError(f"{out} lies in the report {report}. Give another folder with --out.")
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / RECORD).is_file()):
         raise ConfigError(f"{out} is there already and is no comparison. Give another folder with --out.")
 

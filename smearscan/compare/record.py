@@ -21,13 +21,14 @@ from smearscan.results import NOTICE
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison as JSON values, floats rounded."""
+    of_a, of_b = comparison.fraction_columns()
     record = {
         "notice": NOTICE,
         "smearscan": __version__,
         "summary": summary(comparison),
         "matching": _rule(comparison),
-        "a": _report(comparison.a, comparison.cost_a, comparison.truth_a, [each.a for each in comparison.slides]),
-        "b": _report(comparison.b, comparison.cost_b, comparison.truth_b, [each.b for each in comparison.slides]),
+        "a": _report(comparison.a, comparison.cost_a, comparison.truth_a, [each.a for each in comparison.slides], fractions=of_a),
+        "b": _report(comparison.b, comparison.cost_b, comparison.truth_b, [each.b for each in comparison.slides], fractions=of_b),
         "settings": list(comparison.settings),
         "cells": _sums(comparison),
         "calls": _calls(comparison.calls),
@@ -55,7 +56,8 @@ def _rule(comparison: Comparison) -> str:
     )
 
 
-def _report(report: Report, cost: RunCost, truth: TruthRates | None, sides: list[Side]) -> dict[str, Any]:
+def _report(report: Report, cost: RunCost, truth: TruthRates | None, sides: list[Side], *, fractions: list[float]) -> dict[str, Any]:
+    """Return what is said of one report; `fractions` are those of the slides that have one in both."""
     slides = [slide for slide in report.slides.values() if slide.count is not None]
     first = slides[0].record if slides else {}
     crops = [side.cost.crops for side in sides if side.cost.crops is not None]
@@ -69,6 +71,7 @@ def _report(report: Report, cost: RunCost, truth: TruthRates | None, sides: list
         "scanned": len(slides),
         "cells": cells,
         "blasts": sum(side.blasts or 0 for side in sides),
+        "fraction": {"slides": len(fractions), "mean": rounded(sum(fractions) / len(fractions)) if fractions else None},
         "crops": sum(crops) if crops else None,
         "crops_per_cell": rounded(sum(crops) / cells) if crops and cells else None,
         "pixels": rounded(sum(side.cost.pixels or 0 for side in sides)) if any(side.cost.pixels for side in sides) else None,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urljoin
 
 import numpy as np
@@ -17,7 +18,11 @@ from click.testing import CliRunner, Result
 from scipy.optimize import linear_sum_assignment
 
 from smearscan.cli import smearscan
+from smearscan.cli.compare import scan_one_way
+from smearscan.config import ScanConfig
+from smearscan.errors import ExitCode
 from smearscan.results import NOTICE
+from smearscan.slides import Found
 from smearscan.smears import SmearPlan, TruthCell, plan_smear, write_smear, write_truth
 from smearscan.testing.browser import Browser, Page, find_browser
 
@@ -146,11 +151,51 @@ def test_an_earlier_comparison_is_replaced_and_nothing_else(drawn: Path) -> None
     assert not list(drawn.glob(".out-*"))
     (drawn / "full").mkdir()
     (drawn / "full" / "letter.txt").write_text("mine")
-    for place, reason in ((drawn / "full", "is no comparison"), (drawn / "a", "holds the report"), (drawn, "holds the report")):
+    for place, reason in (
+        (drawn / "full", "is no comparison"),
+        (drawn / "a", "holds the report"),
+        (drawn, "holds the report"),
+        (drawn / "b" / "x", "lies in"),
+    ):
         done = run(drawn / "a", drawn / "b", "--out", place)
         assert done.exit_code == 2
         assert reason in done.stderr
     assert (drawn / "full" / "letter.txt").read_text() == "mine"
+    assert not (drawn / "b" / "x").exists()
+
+
+def test_what_is_in_the_way_is_said_before_anything_is_scanned(tmp_path: Path, slide, write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smearscan.cli.compare._scan", lambda *_: pytest.fail("it scans"))
+    write(tmp_path / "report", slide(places=[[100, 100]]))
+    (tmp_path / "mine" / "window-vs-nuclei").mkdir(parents=True)
+    (tmp_path / "mine" / "window-vs-nuclei" / "letter.txt").write_text("mine")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("mine")
+    for place, reason in (("report", "is a report"), ("report/x", "is a report"), ("mine", "is no comparison"), ("site", "is no page of")):
+        done = run(tmp_path, "--modes", "window,nuclei", "--out", tmp_path / place)
+        assert done.exit_code == 2
+        assert reason in done.stderr
+    assert (tmp_path / "site" / "index.html").read_text() == "mine"
+
+
+def test_a_slide_on_which_the_program_failed_does_not_stop_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smearscan.night.prepare", lambda *_: None)
+    monkeypatch.setattr("smearscan.night.run", lambda *_: SimpleNamespace(seconds=1.0, exit_code=ExitCode.BUG))
+    with pytest.raises(SystemExit) as ended:
+        scan_one_way(ScanConfig(), tmp_path, Found((), ()), {})
+    assert ended.value.code == ExitCode.SOME_NOT_DONE
+
+
+def test_labels_of_other_slides_are_said(drawn: Path) -> None:
+    (drawn / "other.csv").write_text("slide,x,y,class\nelse.tif,10,10,blast\n")
+    assert (
+        "other.csv names no cell of these slides"
+        in run(drawn / "a", drawn / "b", "--out", drawn / "out", "--truth", drawn / "other.csv").stderr
+    )
+    assert "names no cell" not in run(drawn / "a", drawn / "b", "--out", drawn / "out", "--truth", drawn / "truth").stderr
+    gone = run(drawn / "a", drawn / "b", "--out", drawn / "out", "--truth", drawn / "gone.csv")
+    assert gone.exit_code == 2
+    assert gone.stderr.endswith("gone.csv cannot be read: No such file or directory.\n")
 
 
 def test_slides_that_cannot_be_compared_are_named(tmp_path: Path, slide, failed, write) -> None:
@@ -207,14 +252,17 @@ def test_slides_are_scanned_in_two_modes_first(tmp_path: Path) -> None:
     plan = SmearPlan(width=1700, height=1300, mpp=0.25, seed=3, white_cells=40, blast_fraction=0.4)
     smear, path = plan_smear(plan), tmp_path / "slides" / "case 1" / "blood.tif"
     write_smear(smear, path)
+    # What lies beside the slides when the second mode begins, the report of the first, is nothing to scan.
+    out = tmp_path / "slides" / "out"
     arguments = [tmp_path / "slides", "--modes", "window,nuclei", "--classifier", "drawn-cells", "--workers", "1", "--overlays", "4"]
-    done = run(*arguments, "--out", tmp_path / "out", "--json")
+    done = run(*arguments, "--out", out, "--json")
     assert done.exit_code == 0, done.stderr
     record = json.loads(done.stdout)
+    assert (record["a"]["slides"], record["b"]["slides"]) == (1, 1)
     assert record["b"]["truth"]["cells"]["recall"]["value"] > 0.9
     assert record["a"]["crops"] > 5 * record["b"]["crops"]
     assert record["a"]["cost"]["peak_memory_bytes"] > 0
-    folder = tmp_path / "out" / "window-vs-nuclei"
+    folder = out / "window-vs-nuclei"
     pages = sorted(folder.rglob("index.html"))
     assert len(pages) == 2
     for page in pages:
@@ -235,6 +283,6 @@ def test_slides_are_scanned_in_two_modes_first(tmp_path: Path) -> None:
             page.press("h")
             assert page.run("document.body.classList.contains('heated')")
             check_links_to_cells(page, folder / "slides" / "case 1" / "blood.tif" / "index.html")
-    again = run(*arguments, "--out", tmp_path / "out")
+    again = run(*arguments, "--out", out)
     assert again.exit_code == 0
     assert "took" not in again.stderr, "a run that found everything done says nothing of its cost"

@@ -13,6 +13,7 @@ from smearscan.compare.comparison import SlideCells, SlideComparison
 from smearscan.compare.record import comparison_record
 from smearscan.errors import ConfigError, OutputError
 from smearscan.labels import read_labels
+from smearscan.reports.pages.comparison_page import mode_rows
 
 GRID = [[300 + 100 * column, 200 + 100 * row] for row in range(10) for column in range(10)]
 
@@ -173,6 +174,17 @@ def test_the_visitor_sees_every_cell(tmp_path, slide, write) -> None:
     ((found, cells),) = seen
     assert cells is not None
     assert (len(cells.pairs.a), len(cells.pairs.b), found.only_a) == (100, 50, 50)
+
+
+def test_the_mean_fraction_is_that_of_slides_that_have_one_in_both(against, slide) -> None:
+    ten, thirty = ([True] * blasts + [False] * (100 - blasts) for blasts in (10, 30))
+    a = [slide("1.tif", places=GRID, blasts=ten), slide("2.tif", places=GRID, blasts=thirty), slide("3.tif", places=GRID, blasts=thirty)]
+    b = [slide("1.tif", places=GRID, blasts=thirty), slide("2.tif", places=GRID, blasts=thirty), slide("3.tif", places=GRID[:9])]
+    record = comparison_record(against(a, b))
+    assert record["a"]["fraction"] == {"slides": 2, "mean": pytest.approx(0.2)}
+    assert record["b"]["fraction"] == {"slides": 2, "mean": pytest.approx(0.3)}
+    rows = dict(mode_rows([record["a"], record["b"]]))
+    assert [text for text, _ in rows["Fraction, mean of 2 slides"]] == ["20 %", "30 %"]
 
 
 def test_costs_are_what_was_noted(against, slide) -> None:

@@ -1,4 +1,7 @@
-"""The pages of a comparison: one of all slides, and one a slide with its map and the cells that the two reports disagree on."""
+"""The pages of a comparison: one of all slides, and one a slide with its map and the cells that the two reports disagree on.
+
+Of three or more reports each two have such pages, and one page leads to all of them.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def comparison_page(record: Record, pages: Mapping[str, str], links: Mapping[str
         links=links,
         cards={"a": "", "b": "", **(cards or {})},
         pages={key: href(page) for key, page in pages.items()},
-        rows=mode_rows(record),
+        rows=mode_rows([record["a"], record["b"]]),
         scatter=_scatter(record, pages),
         bland_altman=_bland_altman(record, pages),
         ticks=[(tick, _root(tick)) for tick in TICKS],
@@ -64,6 +67,21 @@ def comparison_page(record: Record, pages: Mapping[str, str], links: Mapping[str
         files=FILES,
         points=points,
         share=share,
+    )
+
+
+def overview_page(sides: Sequence[Record], records: Mapping[str, Record]) -> str:
+    """Return index.html of several comparisons by their folders; `sides` are their reports, none where they have no one table."""
+    reports = {record[letter]["name"]: record[letter] for record in records.values() for letter in "ab"}
+    return render(
+        "comparisons.html.j2",
+        "not_scanned.js",
+        {},
+        more_style="comparison.css",
+        reports_by_name=reports,
+        rows=mode_rows(sides) if sides else [],
+        records=records,
+        slides=max(len(record["slides"]) for record in records.values()),
     )
 
 
@@ -87,14 +105,15 @@ def compared_slide_page(slide: Record, view: Record, names: Sequence[str], home:
     )
 
 
-def mode_rows(record: Record) -> list[tuple[str, tuple[Text, Text]]]:
-    """Return the table of the two reports: what, and of each the number or why there is none."""
+def mode_rows(sides: Sequence[Record]) -> list[tuple[str, tuple[Text, ...]]]:
+    """Return the table of the reports that were compared: what, and of each the number or why there is none."""
     rows: list[tuple[str, Callable[[Record], Text]]] = [
         ("Slides scanned", lambda side: (f"{side['scanned']:,} of {side['slides']:,}", "")),
         ("Cells", lambda side: (f"{side['cells']:,}", "")),
         ("Blasts", lambda side: (f"{side['blasts']:,}", "")),
+        (_mean_label(sides[0]["fraction"]["slides"]), _mean_fraction),
     ]
-    if record["a"]["truth"] or record["b"]["truth"]:
+    if any(side["truth"] for side in sides):
         rows += [
             (f"{label}, {what}", partial(_rate, of, name))
             for of, what in (("cells", "white cells"), ("blasts", "blasts"))
@@ -108,7 +127,16 @@ def mode_rows(record: Record) -> list[tuple[str, tuple[Text, Text]]]:
         ("Megapixels looked at", lambda side: _number(side["pixels"] and side["pixels"] / 1e6, "{:,.1f}", NOT_NOTED)),
         ("Peak memory, MB", lambda side: _number(_mega(side["cost"]), "{:,.0f}", side["cost"]["note"] or NOT_NOTED)),
     ]
-    return [(label, (say(record["a"]), say(record["b"]))) for label, say in rows]
+    return [(label, tuple(say(side) for side in sides)) for label, say in rows]
+
+
+def _mean_label(slides: int) -> str:
+    return f"Fraction, mean of {slides:,} slides" if slides > 1 else "Apparent fraction"
+
+
+def _mean_fraction(side: Record) -> Text:
+    mean = side["fraction"]["mean"]
+    return ("", "no slide has a fraction in every report") if mean is None else (f"{percent(mean)} %", "")
 
 
 def _mega(cost: Record) -> float | None:
