@@ -76,6 +76,14 @@ def test_a_window_s_place_is_as_good_as_its_grid(against, slide) -> None:
     assert "28 px" in comparison_record(against([cells], [windows], names=("c", "d")))["matching"]
 
 
+def test_of_a_window_and_a_cell_the_cell_s_diameter_decides(against, slide) -> None:
+    cells = slide(places=[[300, 300], [600, 600]], diameters=80)
+    windows = slide(places=[[360, 300], [670, 600]], diameters=112, window=(112, 56))
+    # 60 px are within half of 80 px and the 28 px of half a step, 70 px are not; half of what a window stands for would be 28 px.
+    assert [each.matched for each in against([cells], [windows]).slides] == [1]
+    assert [each.matched for each in against([windows], [cells], names=("c", "d")).slides] == [1]
+
+
 def test_windows_are_matched_with_windows(against, slide) -> None:
     places = [[56 + 112 * column, 56.0] for column in range(20)]
     a, b = (slide(places=shifted, diameters=112, window=(112, 56)) for shifted in (places, [[x + 56, y] for x, y in places]))
