@@ -41,7 +41,8 @@ Record = Mapping[str, Any]
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Where the slides of A and B lie, as given to run: cells that the reports keep no picture of are cut from them.",
+    help="Where the slides of A and B lie, as given to run: cells that the reports keep no picture of are cut from them, with "
+    "heat maps where the model is at hand.",
 )
 @click.option("--modes", metavar="LIST", default="", help="Scan SLIDES with each of these first, as window,nuclei.")
 @click.option("--classifiers", metavar="LIST", default="", help="Scan SLIDES with each of these first: names or model folders.")
@@ -83,7 +84,7 @@ def compare(paths: tuple[Path, ...], out: Path, truth: Path | None, config_file:
         if first.name == second.name:
             first, second = (read_report(path, f"{path.resolve().name} {letter}") for path, letter in zip(paths, "AB", strict=True))
         pairs = [(first, second, out)]
-        source = PictureSource({each.key: each.path for each in list_slides(slides, None)[0].slides} if slides else {})
+        source = _slides_of(slides, (first, second)) if slides else PictureSource()
     else:
         raise ConfigError("Name two reports, or slides together with --modes, --classifiers or --thresholds.")
     records = {place: publish(a, b, labels, place, source)[1] for a, b, place in pairs}
@@ -108,6 +109,22 @@ def _truth_beside(slides: Sequence[Path]) -> Labels | None:
 
     folder = next((each for each in slides if each.is_dir() and next(each.rglob("*.truth.csv"), None)), None)
     return read_labels(folder) if folder else None
+
+
+def _slides_of(slides: Sequence[Path], reports: Sequence[Report]) -> PictureSource:
+    """Return the slides that finished reports are of, and what makes their heat maps again."""
+    from smearscan.compare.cutting import PictureSource
+    from smearscan.compare.explainers import explainer_of
+
+    found = list_slides(slides, None)[0].slides
+    explainers = {}
+    for report in reports:
+        explainer, why_none = explainer_of(report)
+        if explainer is not None:
+            explainers[report.name] = explainer
+        elif why_none:
+            console.say(why_none)
+    return PictureSource({each.key: each.path for each in found}, explainers)
 
 
 def _check_places(out: Path, places: Sequence[Path]) -> None:

@@ -19,6 +19,8 @@ from scipy.optimize import linear_sum_assignment
 
 from smearscan.cli import smearscan
 from smearscan.cli.compare import scan_one_way
+from smearscan.compare import read_report
+from smearscan.compare.explainers import explainer_of
 from smearscan.config import ScanConfig
 from smearscan.errors import ExitCode
 from smearscan.results import NOTICE
@@ -186,6 +188,17 @@ def test_a_slide_on_which_the_program_failed_does_not_stop_a_comparison(tmp_path
     assert ended.value.code == ExitCode.SOME_NOT_DONE
 
 
+def test_why_a_finished_report_gives_no_heat_maps_is_said(tmp_path: Path, slide, write) -> None:
+    folder = write(tmp_path / "a", slide(places=[[100, 100]]))
+    assert "does not say which one model" in explainer_of(read_report(folder))[1]
+    for named, why in (("nowhere/model", "nowhere"), ("drawn-cells", "drawn-cells is another model now")):
+        (folder / "run.json").write_text(json.dumps({"program": "smearscan", "settings": {"classifier": named}}))
+        explainer, said = explainer_of(read_report(folder))
+        assert explainer is None
+        assert said.startswith("a: cells that it keeps no picture of have no heat map, for ")
+        assert why in said
+
+
 def test_labels_of_other_slides_are_said(drawn: Path) -> None:
     (drawn / "other.csv").write_text("slide,x,y,class\nelse.tif,10,10,blast\n")
     assert (
@@ -283,6 +296,11 @@ def test_slides_are_scanned_in_two_modes_first(tmp_path: Path) -> None:
             page.press("h")
             assert page.run("document.body.classList.contains('heated')")
             check_links_to_cells(page, folder / "slides" / "case 1" / "blood.tif" / "index.html")
+    finished = run(out / "window", out / "nuclei", "--slides", tmp_path / "slides", "--out", tmp_path / "finished")
+    assert finished.exit_code == 0, finished.stderr
+    assert "no heat map" not in finished.stderr
+    text = (tmp_path / "finished" / "slides" / "case 1" / "blood.tif" / "index.html").read_text()
+    assert text.count('class="heat"') == text.count('class="shot"') > 20, "both reports' models are at hand: every cell has a heat map"
     again = run(*arguments, "--out", out)
     assert again.exit_code == 0
     assert "took" not in again.stderr, "a run that found everything done says nothing of its cost"
