@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from smearscan.reports import SlideReport, slide_record
 from smearscan.reports.card_view import view_card
@@ -276,6 +277,9 @@ def test_a_batch_page_of_500_slides_opens_at_once(page: Page, tmp_path: Path) ->
     for number in range(500):
         key = f"night {number // 40:02d}/slide {number:03d}.svs"
         records.append({**kinds[number % 25], "key": key, "folder": f"slides/{key}", "files": {"index.html": 1, "thumbnail.jpg": 1}})
+        folder = tmp_path / "slides" / key
+        folder.mkdir(parents=True)
+        Image.new("RGB", (96, 72), (235, 230, 235)).save(folder / "thumbnail.jpg")
     (tmp_path / "index.html").write_text(batch_page(records), encoding="utf-8")
     seconds = fastest(page, tmp_path / "index.html")
     print(f"a batch page of 500 slides: {(tmp_path / 'index.html').stat().st_size / 1e6:.2f} MB, open in {seconds:.2f} s")
@@ -287,8 +291,6 @@ def test_a_batch_page_of_500_slides_opens_at_once(page: Page, tmp_path: Path) ->
     print(f"sorted in {sorting:.0f} ms")
     assert seconds < SOON_S
     assert sorting < 1000
-    page.run("document.querySelectorAll('img').forEach(each => each.remove())")  # the thumbnails of this test are not there
-    page.open("about:blank")
 
 
 def test_a_slide_page_of_5000_cells_opens_at_once(
