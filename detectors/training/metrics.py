@@ -145,8 +145,8 @@ def at_confidence(matched: Matched, confidence: float) -> AtConfidence:
     return AtConfidence(confidence, precision, recall, f1)
 
 
-def best_confidence(matched: Matched, recall_to_pay: float = 0.0) -> float:
-    """Return the confidence with the highest F1, or the surest one that costs at most `recall_to_pay` of its recall.
+def best_confidence(matched: Matched) -> float:
+    """Return the confidence with the highest F1.
 
     It lies midway between the last detection that is kept and the first that is not.
     """
@@ -155,9 +155,6 @@ def best_confidence(matched: Matched, recall_to_pay: float = 0.0) -> float:
     f1 = 2 * np.cumsum(matched.hits) / (np.arange(1, len(matched.hits) + 1) + matched.cells)
     f1[~_ends(matched)] = -1.0
     last = int(np.flatnonzero(f1 == f1.max())[-1])
-    if recall_to_pay > 0:
-        enough = _ends(matched) & (matched.recalls >= matched.recalls[last] - recall_to_pay)
-        last = int(np.flatnonzero(enough)[0])
     following = float(matched.scores[last + 1]) if last + 1 < len(matched.scores) else 0.0
     return round(float(np.clip((matched.scores[last] + following) / 2, 0.01, 0.99)), 3)
 

@@ -22,9 +22,6 @@ from detectors.yolo_folder import DetectorCard, save_folder
 WHITE_CELL = "white cell"
 SIZE_LIMITS = (15.0, 25.0, 50.0, 100.0, 200.0, 300.0)  # cell diameters in the network's pixels, for the figures by size
 DECIMALS = 6
-# False alarms on stains that validation does not show cannot be counted, and slides show many times as much between their white
-# cells as labelled fields do: so much of the recall is paid for as few of them as it buys.
-RECALL_TO_PAY = 0.01
 USUAL_CELL_UM = (10.0, 25.0)
 NAMES = {
     "map50": "mAP50",
@@ -60,12 +57,11 @@ def write_model(training: Training, folder: Path, facts: CardFacts, split: Field
     validated = training.looks("validation")
     # Where the scale is known, white cells are shown so large; the other sizes are for slides without a scale.
     usual = [size for size in validated if USUAL_CELL_UM[0] <= size * facts.mpp <= USUAL_CELL_UM[1]] or list(validated)
-    confidence = best_confidence(match([each for size in usual for each in validated[size]]), RECALL_TO_PAY)
+    confidence = best_confidence(match([each for size in usual for each in validated[size]]))
     metrics: dict[str, Any] = {
         "matched_at_iou": 0.5,
         "confidence": confidence,
-        "confidence_chosen_by": f"the surest that costs at most {RECALL_TO_PAY:g} of the recall at the highest F1, "
-        f"on validation pictures shown with cells of {' and '.join(f'{size:g}' for size in usual)} px",
+        "confidence_chosen_by": f"the highest F1 on validation pictures, cells shown {' and '.join(f'{size:g}' for size in usual)} px wide",
         "validation": figures(validated, split.validation, confidence),
     }
     if tested:
