@@ -129,7 +129,7 @@ def measure(slide: Slide, report: SlideReport, explainer: Explainer, arguments: 
             slide.read, cells.boxes, chosen.rows.tolist(), card, slide_size=size, mpp=mpp, squares=crops.squares, cut=crops.cut
         )
         clock.mark("read and cut")
-        pictures = overlays.add_heat_maps(cut, explainer, card.positive_class)
+        pictures = overlays.add_heat_maps(cut, explainer, card.positive_class, lambda crops: crops)
         clock.mark("explain")
         OverlayPictures().write(replace(report, outcome=replace(outcome, pictures=pictures)), folder)
         clock.mark("draw and write")

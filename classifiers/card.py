@@ -31,6 +31,21 @@ class SubjectCounts:
 
 
 @dataclass(frozen=True)
+class StainReference:
+    """The colours that a model knows, to which a slide's are brought before its cells are scored."""
+
+    glass: tuple[float, float, float]  # RGB, 0 to 255
+    nucleus: tuple[float, float, float]  # optical density (natural logarithm) of the median white cell's nucleus against that glass, RGB
+
+    def __post_init__(self) -> None:
+        for name in ("glass", "nucleus"):
+            values = tuple(float(value) for value in getattr(self, name))
+            if len(values) != 3 or min(values) <= 0:
+                raise CardError(f"The stain's {name} must be three numbers above 0, not {values}.")
+            object.__setattr__(self, name, values)
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """The facts that stand beside a classifier's weights in `card.json`.
 
@@ -49,6 +64,7 @@ class ModelCard:
     crop_px: int
     crop_um: float | None = None
     crop_diameters: float | None = None
+    stain: StainReference | None = None  # None: crops keep the colours that the slide has
     preparation: tuple[Mapping[str, Any], ...] = ()  # named steps: ({"step": "clahe", ...}, ...)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of RGB in [0, 1]
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -75,6 +91,8 @@ class ModelCard:
             raise CardError(f"Card {self.name!r}: a sigmoid needs two classes with the positive one second.")
         if self.crop_um is not None and self.crop_diameters is not None:
             raise CardError(f"Card {self.name!r}: give crop_um or crop_diameters, not both.")
+        if self.stain is not None and self.crop_um is None:
+            raise CardError(f"Card {self.name!r}: a stain needs crop_um, for what is a nucleus is told by its size.")
         if self.crop_px < 8 or not 0 < self.threshold < 1 or self.temperature <= 0 or min(self.std) <= 0:
             raise CardError(
                 f"Card {self.name!r}: crop_px {self.crop_px} (>= 8), threshold {self.threshold} (0..1), "
@@ -132,6 +150,7 @@ class ModelCard:
             if name in values:
                 values[name] = tuple(values[name])
         try:
+            values["stain"] = StainReference(**values["stain"]) if values.get("stain") else None
             values["subjects"] = tuple(SubjectCounts(**each) for each in values.get("subjects", ()))
             return cls(**values)
         except TypeError as error:

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from classifiers.card import ModelCard
 from detectors import boxes
-from smearscan import counting, proposals
+from smearscan import counting, proposals, red_cells, staining
 from smearscan.percentages import percent
 from smearscan.reading import Survey, TileResult
-from smearscan.red_cells import doubt_of
 from smearscan.results import UNREADABLE, Box, Cells, NotScanned, Scanned, SlideCount, SlideMap, SlideOutcome, WindowCount
 
 COUNTING_TILE_UM = 256.0  # the grid on which clustering is judged; about what a 40x field shows
@@ -73,7 +72,7 @@ def conclude(readings: Readings, rules: Rules) -> SlideOutcome:
         flagged=called.blast,
         count=count,
         area=dataclasses.replace(survey.area, unreadable_fraction=unreadable),
-        flags=tuple(_sentence(flag) for flag in (*_scale_flags(survey), *counting.explain(count), *_window_flags(rules))),
+        flags=tuple(_sentence(flag) for flag in (*_doubts(survey, rules.card), *counting.explain(count), *_window_flags(rules))),
         windows=found if rules.window else None,
         slide_map=_map(readings),
         timings=timings,
@@ -104,9 +103,10 @@ def _count_windows(found: Cells, nucleus: NDArray[np.bool_], readings: Readings,
     return _count(cells, len(found), readings, rules, windows)
 
 
-def _scale_flags(survey: Survey) -> tuple[str, ...]:
-    doubt = doubt_of(survey.info)
-    return (doubt,) if doubt else ()
+def _doubts(survey: Survey, card: ModelCard) -> tuple[str, ...]:
+    """Say what of the slide's scale and stain is in doubt."""
+    stain = staining.doubt_of(survey.info.staining) if card.stain is not None else ""
+    return tuple(doubt for doubt in (red_cells.doubt_of(survey.info), stain) if doubt)
 
 
 def _window_flags(rules: Rules) -> tuple[str, ...]:

@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from classifiers.card import ModelCard
+from classifiers.card import ModelCard, StainReference
+from detectors.stain import density_tables
 from smearscan.errors import MissingResolution
-from smearscan.results import Picture
+from smearscan.results import Picture, Staining
 
 WHITE = 255
+MOST_CHANGE = 3.0  # of a density; what asks for more is no nucleus, or no blood smear
 
 
 def sides(boxes: ArrayLike, card: ModelCard, mpp: float | None = None) -> NDArray[np.int64]:
@@ -75,6 +77,22 @@ def cut(
     for place, crop in zip((places - np.tile(left_top, 2)).tolist(), crops, strict=True):
         _resize(_square(picture, *place), crop)
     return crops
+
+
+def in_known_stain(crops: NDArray[np.uint8], card: ModelCard, staining: Staining | None) -> NDArray[np.uint8]:
+    """Return crops of a slide of this staining in the one that the card knows; as they are where it knows none, or nothing is known."""
+    if card.stain is None or staining is None or not len(crops):
+        return crops
+    table = colour_table(staining, card.stain)
+    return np.stack([np.asarray(cv2.LUT(crop, table), np.uint8) for crop in crops])
+
+
+def colour_table(staining: Staining, reference: StainReference) -> NDArray[np.uint8]:
+    """Return (1, 256, 3), for cv2.LUT: what each value of each colour becomes, so that glass and the median nucleus are the reference's."""
+    gains = np.clip(np.array(reference.nucleus) / np.maximum(staining.nucleus, 1e-3), 1 / MOST_CHANGE, MOST_CHANGE)
+    densities = density_tables(staining.glass)
+    light = (np.array(reference.glass)[:, None] + 1.0) * np.exp(-gains[:, None] * densities) - 1.0
+    return np.ascontiguousarray(np.clip(np.rint(light), 0, 255).astype(np.uint8).T[None])
 
 
 def _fixed_side(card: ModelCard, mpp: float | None) -> int:

@@ -4,7 +4,8 @@
     slides/*/overlays/crop-*.png, or the slides themselves ─┘
 
 A report keeps the crops of the cells it shows, pixel by pixel. They serve a model that looks at the same field; for any
-other cell, or any other field, the slide is read again and cut as the run cut it.
+other cell, or any other field, the slide is read again and cut as the run cut it. A model that knows one stain gets crops
+brought to it, as in a run.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.card import ModelCard
-from smearscan import crops, ledger, overlays, reports
+from smearscan import crops, ledger, overlays, reports, staining
 from smearscan.errors import ConfigError, SlideError
 from smearscan.labels import Labels
 from smearscan.reading import SlideSpec, opened
-from smearscan.results import Picture
+from smearscan.reports.slide_json import restored
+from smearscan.results import Picture, Staining
 from smearscan.salvage import read_or_white
 from smearscan.slides import files_of, find_slides
 
@@ -60,6 +62,12 @@ class Chosen:
     @property
     def in_windows(self) -> bool:
         return self.record["count"]["windows"] is not None
+
+    @property
+    def staining(self) -> Staining | None:
+        """How the slide is stained, where the run looked: for a model that knows no stain it did not, nor before there were such models."""
+        known = self.record["info"].get("staining")
+        return restored(Staining, known) if known else None
 
     def take(self, kept: Sequence[int]) -> Chosen:
         """Return the same with some of the chosen cells only, by their places in `rows`."""
@@ -185,8 +193,8 @@ def _nothing(chosen: Chosen, card: ModelCard, why: str) -> Cut:
 
 
 def _kept_crops(chosen: Chosen, card: ModelCard) -> NDArray[np.uint8] | None:
-    """Return the crops that the report keeps, if it keeps all of them for this field."""
-    if not same_field(chosen.card, card):
+    """Return the crops that the report keeps, if it keeps all of them for this field, and knows how they are stained where that matters."""
+    if not same_field(chosen.card, card) or (card.stain is not None and chosen.card.stain is None):
         return None
     found = np.empty((len(chosen.rows), card.crop_px, card.crop_px, 3), np.uint8)
     for row, crop in zip(chosen.rows, found, strict=True):
@@ -195,7 +203,7 @@ def _kept_crops(chosen: Chosen, card: ModelCard) -> NDArray[np.uint8] | None:
         if picture is None or picture.shape != crop.shape:
             return None
         crop[:] = picture
-    return found
+    return crops.in_known_stain(found, card, chosen.staining)
 
 
 def cut_from_slide(chosen: Chosen, card: ModelCard, path: Path) -> Cut:
@@ -207,6 +215,7 @@ def cut_from_slide(chosen: Chosen, card: ModelCard, path: Path) -> Cut:
                 chosen, card, f"{len(chosen.rows)} cells of {chosen.key} cannot be cut: {path} is not the file that was scanned."
             )
         slide = opened(SlideSpec(chosen.key, path, mpp=None, csv_mpp=info["mpp"], scale_needed=card.crop_um is not None))
+        stained = chosen.staining or (staining.look(slide) if card.stain is not None else None)
         squares = _squares(chosen, card)
         found, kept, lost = [], [], []
         for place, (row, square) in enumerate(zip(chosen.rows, squares, strict=True)):
@@ -222,7 +231,7 @@ def cut_from_slide(chosen: Chosen, card: ModelCard, path: Path) -> Cut:
     if not found:
         return replace(_nothing(chosen, card, ""), lost=tuple(lost))
     left_over = chosen.take(kept)
-    return Cut(left_over, np.stack(found), _places(left_over, card), tuple(lost))
+    return Cut(left_over, crops.in_known_stain(np.stack(found), card, stained), _places(left_over, card), tuple(lost))
 
 
 def _cut(seen: Picture, square: NDArray[np.int64], card: ModelCard, slide_size: tuple[int, int]) -> Picture:

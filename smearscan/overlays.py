@@ -138,10 +138,10 @@ def cut_pictures(
     cut: Cut,
     whole_box: bool = False,
 ) -> list[CellPicture]:
-    """Read the cells of `rows` once more, as the classifier saw them and with their surroundings, each in one read.
+    """Read the cells of `rows` once more, as they were cut for the classifier and with their surroundings, each in one read.
 
     `read` gives level-0 pixels, white where there are none; `squares` and `cut` are those of `smearscan.crops`, so that a
-    crop is the one that was scored, bit for bit; `whole_box` is True in window mode.
+    crop is the one that was cut for scoring, bit for bit; `whole_box` is True in window mode.
     """
     corners = np.asarray(cell_boxes).reshape(-1, 4)[list(rows)]
     wide = replace(card, crop_px=min(CONTEXT_SIDES * card.crop_px, max(CONTEXT_PX, card.crop_px)))
@@ -165,11 +165,16 @@ def box_in_crop(cell_box: ArrayLike, square: ArrayLike, crop_px: int) -> tuple[f
     return left, top, right, bottom
 
 
-def add_heat_maps(pictures: Sequence[CellPicture], explainer: Explainer, class_name: str) -> tuple[CellPicture, ...]:
-    """Return the pictures with the map of what spoke for `class_name` in each, and how much of it lies in the cell."""
+def add_heat_maps(
+    pictures: Sequence[CellPicture], explainer: Explainer, class_name: str, as_scored: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> tuple[CellPicture, ...]:
+    """Return the pictures with the map of what spoke for `class_name` in each, and how much of it lies in the cell.
+
+    `as_scored` gives crops the colours that the model saw; a person is shown those of the slide.
+    """
     if not pictures:
         return ()
-    maps = explainer.explain(np.stack([picture.crop for picture in pictures]), class_name)
+    maps = explainer.explain(as_scored(np.stack([picture.crop for picture in pictures])), class_name)
     return tuple(
         replace(picture, heat_map=heat_map, cam_in_cell=_cam_in_cell(heat_map, picture))
         for picture, heat_map in zip(pictures, maps, strict=True)

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from classifiers.card import ModelCard
 from detectors import Detector, DetectorError
 from detectors.stain import Stain, learn, nucleus_share
-from smearscan import crops, gate, ledger, overlays, proposals, red_cells, tiling
+from smearscan import crops, gate, ledger, overlays, proposals, red_cells, staining, tiling
 from smearscan.coarse import Coarse, read_coarse, read_map
 from smearscan.config import ScanConfig
 from smearscan.errors import SlideError
-from smearscan.results import Area, Box, CellPicture, Picture, Pixels, SlideInfo, SlideMap, Tile
+from smearscan.results import Area, Box, CellPicture, Picture, Pixels, SlideInfo, SlideMap, Staining, Tile
 from smearscan.salvage import read_or_white
 from smearscan.slides import FoundSlide, Slide, SlideRow, files_of, open_slide, row_of
 
@@ -110,6 +110,8 @@ class SurveyTask:
         started = time.perf_counter()
         slide = opened(self.spec)
         info, coarse, judged = self.look(slide)
+        if self.card is not None and self.card.stain is not None:
+            info = replace(info, staining=staining.measure(slide, info, coarse, judged))
         tuned = _tuned(self.detector(info.mpp), coarse, info)
         largest = largest_cell(info.mpp)
         crop_reach = 0 if self.card is None else crops.margin(self.card, info.mpp, largest)
@@ -167,6 +169,7 @@ class TileTask:
     detector: Detector
     gate: gate.Gate  # cut to the tile
     stain: Stain
+    staining: Staining | None
     card: ModelCard
     windows: bool
 
@@ -183,6 +186,7 @@ class TileTask:
         clock.mark("propose")
         origin = (self.tile.left, self.tile.top)
         cut = crops.cut(picture, origin, boxes, self.card, slide_size=self.slide_size, mpp=self.mpp, whole_box=self.windows)
+        cut = crops.in_known_stain(cut, self.card, self.staining)
         share = np.zeros(len(boxes), np.float32)
         if self.windows:
             share = nucleus_share(picture, boxes - np.array([*origin, *origin], np.float32), self.stain).astype(np.float32)

@@ -10,10 +10,9 @@ a spread, and flagged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,13 +22,13 @@ from smearscan import gate
 from smearscan.coarse import Coarse, read_coarse
 from smearscan.config import PLAUSIBLE_MPP
 from smearscan.errors import MissingResolution
+from smearscan.patches import PatchGrid
 from smearscan.percentages import percent
 from smearscan.results import Box, Picture, Pixels, SlideInfo
 from smearscan.salvage import read_or_white
 from smearscan.slides.scale import say_missing
 
 RED_CELLS = "red cells"  # as a slide's mpp_source
-PATCH_PX = 1000
 MONOLAYER = (0.15, 0.85)  # share of a patch that holds matter, between which red cells lie side by side with gaps
 READABLE = 0.75  # share of a patch that must be neither glass nor thick nor blurred
 PATCHES = 6  # are looked at, and more where they have few cells or do not agree,
@@ -170,28 +169,9 @@ def _opinions(found: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def _patches(info: SlideInfo, coarse: Coarse, judged: gate.Gate) -> list[Box]:
     """Return places to look at, best first: monolayer, spread over the slide."""
-    columns, rows = -(-info.width // PATCH_PX), -(-info.height // PATCH_PX)
-    stain = stains.learn(coarse.picture)
-    matter = _shares(stains.green_density(coarse.picture, stain.white) >= stain.matter, columns, rows)
-    readable = _shares(np.isin(judged.reasons, (gate.KEPT, gate.NO_NUCLEUS)), columns, rows)
+    grid, stain = PatchGrid(info), stains.learn(coarse.picture)
+    matter = grid.shares(stains.green_density(coarse.picture, stain.white) >= stain.matter)
+    readable = grid.shares(np.isin(judged.reasons, (gate.KEPT, gate.NO_NUCLEUS)))
     monolayer = (matter >= MONOLAYER[0]) & (matter <= MONOLAYER[1]) & (readable >= READABLE)
     # Where there is no monolayer, as on a field full of cells, whatever holds matter may show some that are free.
-    wanted = np.flatnonzero(monolayer) if monolayer.any() else np.flatnonzero(matter > MONOLAYER[0] / 5)
-    across = np.linspace(0, info.width, columns + 1).astype(int).tolist()
-    down = np.linspace(0, info.height, rows + 1).astype(int).tolist()
-    places = [divmod(int(wanted[each]), columns) for each in _spread_out(len(wanted))]
-    return [(across[column], down[row], across[column + 1], down[row + 1]) for row, column in places]
-
-
-def _shares(marked: NDArray[np.bool_], columns: int, rows: int) -> NDArray[np.float32]:
-    """Return which share of each patch is marked."""
-    return np.asarray(cv2.resize(marked.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _spread_out(count: int) -> Iterator[int]:
-    """Yield 0 .. count - 1 so that however few are taken, they lie far apart: by the bits of a counter, read backwards."""
-    bits = max(count - 1, 1).bit_length()
-    for number in range(2**bits):
-        place = int(f"{number:0{bits}b}"[::-1], 2)
-        if place < count:
-            yield place
+    return grid.boxes(monolayer if monolayer.any() else matter > MONOLAYER[0] / 5)

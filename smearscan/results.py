@@ -37,6 +37,15 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Staining:
+    """How strongly a slide is stained."""
+
+    glass: tuple[int, int, int]  # RGB
+    nucleus: tuple[float, float, float]  # optical density of the median white cell's nucleus against that glass, RGB
+    nuclei: int  # that were measured
+
+
+@dataclass(frozen=True)
 class SlideInfo:
     """What is known of a slide before its pixels are looked at."""
 
@@ -53,6 +62,7 @@ class SlideInfo:
     bytes_on_disk: int = 0
     red_cell_mpp: float | None = None  # what the size of its red cells says, None where it was not asked or they cannot tell
     red_cell_spread: float | None = None  # interquartile range of what parts of the slide say, of their median
+    staining: Staining | None = None  # None where no model asked for it, or no nucleus was found
 
 
 class Pixels(Protocol):

@@ -15,6 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from classifiers import Classifier, ClassifierError, Explainer, ModelCard
 from detectors import Detector
-from smearscan import overlays
+from smearscan import crops, overlays
 from smearscan.conclusion import Readings, Rules, conclude
 from smearscan.counting import blast_probability, count_blasts
 from smearscan.errors import PluginError, SmearscanError, UnreadableSlide
@@ -230,6 +231,7 @@ class _Batch:
                 detector=survey.detector,
                 gate=survey.gate.cut(tile.box),
                 stain=survey.stain,
+                staining=survey.info.staining,
                 card=self.request.classifier.card,
                 windows=self.request.windows,
             )
@@ -289,7 +291,9 @@ class _Batch:
         outcome = replace(job.outcome, pictures=tuple(pictures))
         try:
             if self.request.explainer is not None:
-                shown = overlays.add_heat_maps(pictures, self.request.explainer, self.request.classifier.card.positive_class)
+                card = self.request.classifier.card
+                as_scored = partial(crops.in_known_stain, card=card, staining=outcome.info.staining)
+                shown = overlays.add_heat_maps(pictures, self.request.explainer, card.positive_class, as_scored)
                 outcome = replace(outcome, pictures=shown)
                 if in_doubt := overlays.doubt(shown, outcome.flagged):
                     outcome = _flagged(outcome, in_doubt)

@@ -28,7 +28,9 @@ DRIVERS = {
     "coarse",
     "salvage",
     "reading",
+    "patches",
     "red_cells",
+    "staining",
     "conclusion",
     "workers",
     "stopping",
@@ -42,7 +44,7 @@ ROOMS = GROUND | STEPS | DRIVERS | CONSOLE | TOP | TESTING
 
 # What smearscan may know of the leaf packages; everything concrete is reached by name through smearscan.plugins.
 OPEN_TO_SMEARSCAN = {
-    "detectors": {"", "base", "boxes", "stain", "scale"},  # the last three are arithmetic on boxes and pictures
+    "detectors": {"", "base", "boxes", "stain", "nuclear_stain", "scale"},  # the last four are arithmetic on boxes and pictures
     "classifiers": {"", "base", "card", "explain.inside"},  # the last is arithmetic on maps, as detectors.boxes is on boxes
 }
 

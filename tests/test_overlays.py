@@ -20,6 +20,10 @@ from smearscan.testing.classifiers import fake_card
 SIDE = 2000
 
 
+def as_they_are(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return crops
+
+
 def make_cells(count: int = 120, seed: int = 3) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return boxes, scores, flagged and counted; a fifth of the cells is excluded."""
     rng = np.random.default_rng(seed)
@@ -177,7 +181,7 @@ class Brightness(Explainer):
 def test_every_picture_gets_its_own_heat_map_in_one_call() -> None:
     explainer = Brightness()
     pictures = cut(Field(), make_cells()[0], [5, 1, 80], fake_card())
-    mapped = overlays.add_heat_maps(pictures, explainer, "blast")
+    mapped = overlays.add_heat_maps(pictures, explainer, "blast", as_they_are)
     assert explainer.calls == [(3, "blast")]
     for before, after in zip(pictures, mapped, strict=True):
         assert after.heat_map is not None
@@ -187,7 +191,7 @@ def test_every_picture_gets_its_own_heat_map_in_one_call() -> None:
 
 def test_without_pictures_nothing_is_explained() -> None:
     explainer = Brightness()
-    assert overlays.add_heat_maps([], explainer, "blast") == ()
+    assert overlays.add_heat_maps([], explainer, "blast", as_they_are) == ()
     assert explainer.calls == []
 
 
@@ -209,7 +213,7 @@ def test_a_cell_s_box_in_its_crop_is_where_the_cell_is(card: ModelCard) -> None:
 def test_a_window_has_no_cell_s_box_and_its_map_no_share() -> None:
     pictures = cut(Field(), make_cells()[0], [5, 1], fake_card(), whole_box=True)
     assert {picture.cell_box for picture in pictures} == {None}
-    mapped = overlays.add_heat_maps(pictures, Brightness(), "blast")
+    mapped = overlays.add_heat_maps(pictures, Brightness(), "blast", as_they_are)
     assert {picture.cam_in_cell for picture in mapped} == {None}
 
 
@@ -221,7 +225,7 @@ class Nowhere(Explainer):
 
 
 def test_an_empty_map_has_no_share() -> None:
-    (mapped,) = overlays.add_heat_maps(cut(Field(), make_cells()[0], [5], fake_card()), Nowhere(), "blast")
+    (mapped,) = overlays.add_heat_maps(cut(Field(), make_cells()[0], [5], fake_card()), Nowhere(), "blast", as_they_are)
     assert mapped.cam_in_cell is None
     assert overlays.doubt([mapped], np.ones(120, bool)) == ""
 

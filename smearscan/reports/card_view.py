@@ -159,6 +159,7 @@ def _classifier_facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Crop", f"{px} × {px} px: {scale}"),
         *([("Scale", str(extra["scale"]))] if extra.get("scale") else []),
+        ("Stain", _stain(card.get("stain"))),
         ("Threshold", f"called blast from P({counted}) = {card['threshold']:g} on, among the classes that count"),
         ("Temperature", f"{card['temperature']:g}: logits are divided by it"),
         ("Network", _network(card["network"])),
@@ -167,6 +168,13 @@ def _classifier_facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Normalisation", f"mean {value_text(card['mean'])}; deviation {value_text(card['std'])}"),
         *([("Heat maps", f"layer {card['cam_layer']}")] if card.get("cam_layer") else []),
     ]
+
+
+def _stain(stain: Mapping[str, Any] | None) -> str:
+    if stain is None:
+        return "crops keep the colours of their slide"
+    densities = " ".join(f"{value:.2f}" for value in stain["nucleus"])
+    return f"a slide's crops are changed alike, so that its median nucleus has the optical densities {densities} (red, green, blue)"
 
 
 def _network(network: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ COLUMNS = (
     "slide", "specimen", "status", "reason", *count_columns.FIRST, "mpp", "mpp_source", "width", "height", "area_mm2",
     "unreadable_fraction", "flagged", "overlays", "seconds", "classifier", "classifier_sha256", "detector", "detector_sha256", "notice",
     "folder", "flags", "notes", *count_columns.FURTHER, "area_total_mm2", "scanned_fraction", "tiles",
-    "red_cell_mpp", "red_cell_spread",
+    "red_cell_mpp", "red_cell_spread", "stain_nuclei",
 )
 # fmt: on
 REASONS = ("excluded_", "area_mm2_", "tiles_")  # a scanned slide that lacks one of these has none of it: 0
@@ -41,6 +41,7 @@ def summary_row(record: Mapping[str, Any], seconds: float | None) -> dict[str, s
         "mpp_source": info.get("mpp_source") or "",
         "red_cell_mpp": number(info.get("red_cell_mpp"), 6),
         "red_cell_spread": fraction(info.get("red_cell_spread")),
+        "stain_nuclei": whole((info.get("staining") or {}).get("nuclei")),
         "width": whole(info.get("width")),
         "height": whole(info.get("height")),
         **(_area_columns(record["area"]) if record["area"] else {}),

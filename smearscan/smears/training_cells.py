@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.card import ModelCard
-from smearscan import crops
+from classifiers.card import ModelCard, StainReference
+from smearscan import crops, staining
 from smearscan.errors import OutputError
 from smearscan.results import Picture
 from smearscan.smears.composing import Composed
@@ -37,6 +37,7 @@ class Shape:
 
     crop_px: int
     crop_um: float
+    stain: StainReference | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -51,6 +52,7 @@ class Shape:
             network={},
             crop_px=self.crop_px,
             crop_um=self.crop_um,
+            stain=self.stain,
         )
 
 
@@ -88,7 +90,8 @@ def cut_slide(
     centres = np.concatenate([places + rng.normal(0, SHIFTED, places.shape) * diameters[:, None], beside])
     boxes = np.concatenate([centres - 8, centres + 8], axis=1)
     size = (picture.shape[1], picture.shape[0])
-    cut = crops.cut(picture, (0, 0), boxes, shape.card, slide_size=size, mpp=smear.plan.mpp)
+    stained = staining.of_picture(picture, smear.plan.mpp)
+    cut = crops.in_known_stain(crops.cut(picture, (0, 0), boxes, shape.card, slide_size=size, mpp=smear.plan.mpp), shape.card, stained)
     lines = [
         Line(f"{name}/{row}.png", cell.kind, origin["subject"], group, "composed", origin["file"], cell.diameter * smear.plan.mpp)
         for row, (cell, origin, group) in enumerate(zip(truth, origins, own, strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from classifiers.card import ModelCard
 from smearscan import night
 from smearscan.building import DetectorChoice
 from smearscan.config import ScanConfig
@@ -38,11 +39,12 @@ def scan_folder(tmp_path: Path) -> Runner:
         *,
         tell: Callable[[str], None] = lambda line: None,
         batch: int = 64,
+        card: ModelCard | None = None,
         **settings: object,
     ) -> night.Ending:
         found = find_slides([slides] if isinstance(slides, Path) else slides)
         config = ScanConfig(**{"workers": 2, "proposals": "nuclei", **settings})  # type: ignore[arg-type]
-        classifier = FakeClassifier(batch_size=batch)
+        classifier = FakeClassifier(card, batch_size=batch)
         order = night.Order(config, out or tmp_path / "report", found.slides, found.rejected, {}, classifier, DetectorChoice(config))
         return night.run(order, lambda sight: None, tell)
 

@@ -185,3 +185,12 @@ def scale(info: Mapping[str, Any]) -> str:
         return f"{said}, estimated from its red cells{spread}"
     by_cells = "" if other is None else f"; its red cells say {other:.4g}{spread}"
     return f"{said}, from {info['mpp_source']}{by_cells}"
+
+
+def staining(info: Mapping[str, Any]) -> str:
+    """Say how a slide's colours were brought to those that its model knows; "" where the model knows none."""
+    known = info.get("staining")  # no run of an earlier version has it
+    if known is None:
+        return ""
+    many = "one nucleus" if known["nuclei"] == 1 else f"{known['nuclei']} nuclei"
+    return f"scored in the stain that the model knows, told by {many}; pictures have the slide's own colours"
