@@ -42,11 +42,13 @@ from accuracy_cells import (
     roc,
     share,
     sizes_of,
+    stained,
 )
 from accuracy_fields import rate
 from accuracy_tables import blank_table, figures, parts_table, proposals_table, slides_table, table, window_table
 from fold_models import FoldModels, read_folds
-from train_classifier import FIELD_SETS, KEEP, NAME
+from train_classifier import KEEP, NAME
+from training_crops import FIELD_SETS
 
 from classifiers import calibration
 from classifiers.base import ClassifierError
@@ -75,6 +77,7 @@ TESTED = {
     "brier": "brier",
 }
 COSTS = ("crops per cell", "s per slide", "MB")
+STAIN_CHANGES = (0.9, 1.1)
 WORST_SHOWN = 8  # cells of each kind that the card names
 Records = list[dict[str, Any]]
 
@@ -134,7 +137,7 @@ def measure_cells(place: Place) -> dict[str, Any]:
         "metrics": metrics,
         "calibration_bins": bins,
         "roc": roc(black),
-        "shortcut_tests": shortcut_tests(black, resized, lymphoid, real, alone),
+        "shortcut_tests": [*shortcut_tests(black, resized, lymphoid, real, alone), *stain_tests(black, place.models)],
         "tables": [worst_table(black), subject_table(on_black, on_slides)],
         "test": tested(on_black, len(cnmc.files), len(place.models.numbers)),
     }
@@ -180,6 +183,19 @@ def shortcut_tests(black: Said, resized: Said, laid: Said, real: Said, alone: Sa
         tests.append((f"{kind} called blast as they are", "", share(black.called_blast[rows], own), black.cells.name))
         tests.append((f"{kind} called blast {how}", "How much is size?", share(resized.called_blast[rows], own), black.cells.name))
     return [metric_record(name, value, question=question, on=on, unit="%") for name, question, value, on in tests]
+
+
+def stain_tests(black: Said, models: FoldModels) -> Records:
+    """How much does a call hang on how strongly a slide is stained, where a run could not tell?"""
+    tests = []
+    for times in STAIN_CHANGES:
+        said = ask(stained(black.cells, times), models)
+        blast, groups = said.cells.blast, np.array(said.cells.groups)
+        tests.append(metric_record("AUROC", judge(said).metrics["auc"], question="What does it tell by then?", on=said.cells.name))
+        for kind, rows in (("Blasts", blast), ("Normal cells", ~blast)):
+            value = share(said.called_blast[rows], groups[rows].tolist())
+            tests.append(metric_record(f"{kind} called blast", value, question="How much is the stain?", on=said.cells.name, unit="%"))
+    return tests
 
 
 def worst_table(said: Said) -> dict[str, Any]:

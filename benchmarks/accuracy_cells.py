@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from fold_models import FoldModels
 from numpy.typing import NDArray
-from train_classifier import FIELD_SETS, on_black
+from training_crops import BLACK, FIELD_SETS, GLASS, in_their_fields, on_black
 
 from classifiers.card import ModelCard
 from classifiers.datasets import Samples, checking, load
@@ -25,12 +25,10 @@ from classifiers.evaluation.records import Bin, Metric, Question, Sizes, Spread,
 from classifiers.evaluation.reliability import reliability_bins
 from classifiers.evaluation.sizes import cell_areas, compare_sizes
 from classifiers.evaluation.subjects import proportion, spread_over, subject_rows
-from smearscan import crops
+from smearscan import crops, staining
 from smearscan.results import Picture
 from smearscan.slides import open_slide
 from smearscan.smears import origins_path
-from smearscan.smears.cell_folders import read_cell_folder
-from smearscan.smears.field_pictures import read_picture
 
 COMPOSED = "composed slides"
 EMPTY_A_SLIDE = 100  # places without a cell that are cut from each composed slide
@@ -188,6 +186,14 @@ def in_each_others_size(cells: Cells, areas: NDArray[np.float64]) -> Cells:
     return resized(cells, np.where(cells.blast, of_others / of_blasts, of_blasts / of_others), "C-NMC, in the other kind's size")
 
 
+def stained(cells: Cells, times: float) -> Cells:
+    """Return cells on black with so many times the stain, in every colour."""
+    densities = np.log((GLASS + 1.0) / (np.arange(256) + 1.0))
+    table = np.clip(np.rint((GLASS + 1.0) * np.exp(-times * densities) - 1.0), 0, 255).astype(np.uint8)
+    beside = cells.crops.max(axis=3, keepdims=True) < BLACK
+    return replace(cells, name=f"C-NMC, {times:g} times the stain", crops=np.where(beside, cells.crops, table[cells.crops]))
+
+
 def composed(slides: Sequence[Path], card: ModelCard, groups: Mapping[str, str]) -> tuple[Cells, Cells]:
     """Return the cells of composed slides, cut as a run cuts them, and places on them without a cell in the middle.
 
@@ -222,17 +228,8 @@ def in_fields(data: Path, cut_outs: Path, card: ModelCard) -> tuple[Cells, Cells
     real: list[tuple[Picture, bool, str, str]] = []
     black: list[tuple[Picture, bool, str, str]] = []
     for name in FIELD_SETS:
-        folder = cut_outs / name
-        with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            places = {row["file"]: row for row in csv.DictReader(file)}
-        for cell in read_cell_folder(folder).cells:
-            row, group = places[cell.file], f"{name}/{cell.group}"
-            left, top, width, height = (float(row[key]) for key in ("left", "top", "width", "height"))
-            picture = read_picture(data / name / "images" / row["source_file"])
-            middle_of = np.array([[left + width / 2, top + height / 2]])
-            file_name = f"{name}/{cell.file}"
-            real.append((_cut(picture, float(row["mpp"]), middle_of, card)[0], False, group, file_name))
-            black.append((on_black(cell), False, group, file_name))
+        for found, cells in ((real, in_their_fields(data / name, cut_outs / name, card)), (black, on_black(cut_outs / name, card))):
+            found += [(crop, False, f"{name}/{cell.group}", f"{name}/{cell.file}") for cell, crop in cells]
     return _gathered("white cells of real fields", real), _gathered("the same, cut out on black", black)
 
 
@@ -260,7 +257,9 @@ def metric_record(name: str, metric: Metric, **more: Any) -> dict[str, Any]:
 
 def _cut(picture: Picture, mpp: float, centres: NDArray[np.float64], card: ModelCard) -> NDArray[np.uint8]:
     boxes = np.concatenate([centres - 8, centres + 8], axis=1)
-    return crops.cut(picture, (0, 0), boxes, card, slide_size=(picture.shape[1], picture.shape[0]), mpp=mpp)
+    size = (picture.shape[1], picture.shape[0])
+    cut = crops.cut(picture, (0, 0), boxes, card, slide_size=size, mpp=mpp)
+    return crops.in_known_stain(cut, card, staining.of_picture(picture, mpp))
 
 
 def _gathered(name: str, found: Sequence[tuple[Picture, bool, str, str]]) -> Cells:

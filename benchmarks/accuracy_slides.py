@@ -146,7 +146,7 @@ def compose_night(sources: Sources, folder: Path, workers: int = WORKERS, plan: 
 
 def orders_of(sources: Sources, folder: Path, fold: int, plan: FoldPlan) -> list[Order]:
     """Return what the slides of one fold are made of."""
-    from train_classifier import test_fields  # brings torch, which the processes that compose can do without
+    from training_crops import test_fields  # brings more than the processes that compose need
 
     split, fields = write_split(sources, folder, fold), sources.data / FIELDS
     kept = set(test_fields(sources.data))

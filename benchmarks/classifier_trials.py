@@ -34,6 +34,7 @@ FOLDS, SEED = 5, 0
 RECIPE = Path(__file__).with_suffix(".toml")
 SMALL = {"input.crop_px": 64, "stages.0.epochs": 12}  # of every trial
 STAIN = "augmentation.3"  # the stain's place among the recipe's steps
+COLOURS_KEPT = [step for step in recipes.load(RECIPE).augmentation if step["step"] not in ("stain", "brightness")]
 TRIALS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "as-it-is": ("64 px, 12 epochs", {}),
     "mixup": ("mixup, 0.2", {"stages.0.mixup": 0.2}),
@@ -42,13 +43,13 @@ TRIALS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "grey": ("no colour at all", {"input.preparation": [{"step": "grey"}]}),
     "sharp": ("no blur, no JPEG", {"augmentation": list(recipes.load(RECIPE).augmentation[:5])}),
     "sixty-of-a-subject": ("60 cells of a subject an epoch, 30 epochs", {"sampling": {"most_of_a_subject": 60}, "stages.0.epochs": 30}),
+    "colours-kept": ("stain and brightness not varied", {"augmentation": COLOURS_KEPT}),
+    "closer": (
+        "stain and brightness not varied, and the middle 18 um of each crop at 72 px, 1.75 times as close",
+        {"augmentation": COLOURS_KEPT, "input.crop_px": 112, "input.preparation": [{"step": "centre-crop", "px": 72}]},
+    ),
     "look-free": ("half of the channels of three layers normalised crop by crop", {"network.options.look_free": 3}),
     "narrower": ("half of the channels", {"network.options.width": 12}),
-    "112-px": ("112 px, as the recipe has it", {"input.crop_px": 112}),
-    "close-up": (
-        "the middle half of each side at 112 px, looked at four times as close",
-        {"input.crop_px": 224, "input.preparation": [{"step": "centre-crop", "px": 112}]},
-    ),
 }
 Flags = NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.base import Classifier, ClassifierError
+from classifiers.card import StainReference
 from classifiers.datasets import Samples
-from classifiers.folder import CARD_FILE, WEIGHTS_FILE
+from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
 from classifiers.opening import open_model
 from classifiers.splits import cross_splits
 
@@ -74,14 +75,14 @@ def read_folds(folder: Path) -> FoldModels:
     return FoldModels(folder, {row["group"]: int(row["fold"]) for row in rows}, subjects)
 
 
-def keep_folds(samples: Samples, trained: Path, folder: Path, folds: int, seed: int) -> None:
-    """Copy the networks of `trained`, a folder of finished folds, and write which groups each never saw."""
+def keep_folds(samples: Samples, trained: Path, folder: Path, folds: int, *, seed: int, stain: StainReference) -> None:
+    """Copy the networks of `trained`, a folder of finished folds, with the stain that they know, and write which groups each never saw."""
     rows = []
     for number, split in enumerate(cross_splits(samples, folds, seed), start=1):
         target = folder / str(number)
         target.mkdir(parents=True, exist_ok=True)
-        for name in (CARD_FILE, WEIGHTS_FILE):
-            shutil.copyfile(trained / str(number) / name, target / name)
+        shutil.copyfile(trained / str(number) / WEIGHTS_FILE, target / WEIGHTS_FILE)
+        replace(read_card(trained / str(number)), stain=stain).save(target / CARD_FILE)
         names: dict[str, set[str]] = {}
         for row in split.rows("test").tolist():
             names.setdefault(samples.groups[row], set()).add(samples.subjects[row])

@@ -189,6 +189,7 @@ def test_make_bench_names_scripts_that_need_no_argument() -> None:
         "reproduce",
         "train_classifier",
         "train_detector",
+        "training_crops",
         "watching",
     }  # need real images or models; used by others
     assert {*listed[1].split(), *others} == {path.stem for path in (ROOT / "benchmarks").glob("*.py")}

@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 
 from classifiers.base import ClassifierError
+from classifiers.card import StainReference
 from classifiers.datasets import Samples
 from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
 from classifiers.splits import cross_splits
 from smearscan.reports.card_text import card_text
 from smearscan.reports.card_view import view_card
+from smearscan.testing.classifiers import fake_card
 
 ROOT = Path(__file__).parents[2]
+STAIN = StainReference((250.0, 250.0, 250.0), (1.4, 2.3, 1.2))
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +121,13 @@ def test_kept_folds_say_which_network_never_saw_a_group(fold_models: ModuleType,
     trained, kept = tmp_path / "trained", tmp_path / "kept"
     for number in (1, 2, 3):
         (trained / str(number)).mkdir(parents=True)
-        for name in (CARD_FILE, WEIGHTS_FILE):
-            (trained / str(number) / name).write_text(f"{number}")
-    fold_models.keep_folds(samples, trained, kept, 3, 0)
+        fake_card().save(trained / str(number) / CARD_FILE)
+        (trained / str(number) / WEIGHTS_FILE).write_text(f"{number}")
+    fold_models.keep_folds(samples, trained, kept, 3, seed=0, stain=STAIN)
     found = fold_models.read_folds(kept)
     assert found.numbers == (1, 2, 3)
     assert (found.folder_of(2) / WEIGHTS_FILE).read_text() == "2"
+    assert read_card(found.folder_of(2)) == replace(fake_card(), stain=STAIN)
     for number, split in enumerate(cross_splits(samples, 3, 0), start=1):
         groups = [samples.groups[row] for row in split.rows("test")]
         assert set(found.folds(groups).tolist()) == {number}

@@ -211,7 +211,7 @@ def test_slides_are_composed_of_the_cells_and_fields_that_no_network_knows(
         ("fold-3/blasts-00.tif", 3, 5300),
         ("fold-3/blasts-20.tif", 3, 5301),
     ]
-    test_fields = set(import_module("train_classifier").test_fields(data_folder))
+    test_fields = set(import_module("training_crops").test_fields(data_folder))
     for slide, blasts in zip(made, (0, 6), strict=True):
         kinds = [cell.kind for cell in read_truth(truth_path(slide.path))]
         assert (len(kinds), kinds.count("blast")) == (30, blasts)

@@ -1,0 +1,190 @@
+"""Crops to train the bundled classifier with, from the data folder; a part of `benchmarks/train_classifier.py`.
+
+C-NMC's cells and the white cells of the field sets are laid on smears of real red cells and cut out again as `smearscan run` cuts them,
+and shown alone on black; those of the field sets in their fields as well. All crops are brought to the stain of C-NMC's nuclei by the
+nuclei of their slide, field or set, as a run does it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.card import ModelCard, StainReference
+from classifiers.datasets import Samples, checking, load
+from classifiers.datasets.base import fit, middle
+from detectors import stain as stains
+from detectors.nuclear_stain import nuclear_densities
+from smearscan import console, crops, staining
+from smearscan.errors import SmearscanError
+from smearscan.results import Picture, Staining
+from smearscan.smears import CellChoice, SmearPlan, compose
+from smearscan.smears.cell_folders import CellFile, read_cell_folder
+from smearscan.smears.cutting import cut_white_cells
+from smearscan.smears.field_pictures import list_fields, read_picture
+from smearscan.smears.training_cells import BLAST, OTHER, SHIFTED, Line, Shape, cut_slide, read_table, write_alone, write_table
+
+CROP_PX, CROP_UM = 112, 28.0
+GLASS = 250  # behind C-NMC's cells, before they were cut out: somewhat brighter than the palest of them
+TABLE = "crops.csv"
+STAIN = "stain.json"
+BLACK = 12  # what is darker in every colour lies beside a cut-out cell
+FIELD_SETS = ("bccd", "txl_pbc")  # their white cells are normal ones of every kind
+# Red cells around the cells. Those of bccd are not used: its nuclei let all blue light through, and cells that are stained like them and
+# brought back have noise in place of a colour.
+BACKGROUND, BACKGROUND_MPP = "chula_rbc12", 0.1905  # its scale bars of 20 um are 105 px long
+TEST_EVERY = 3  # one in so many of its fields is kept for slides to test on
+SEEDS = range(1, 45, 2)  # one slide each
+SIDE, MPP, CELLS = 4500, 0.25, 300  # of a slide of crops
+FIELD_SHARE = 0.35  # of the others on a slide; C-NMC's normal cells are the harder ones
+BLASTS = 0.5
+EMPTY = 0.35  # crops without a cell for each that shows one
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pictures of one call lie."""
+
+    data: Path
+    crops: Path
+    groups: dict[str, str]  # of each file of C-NMC
+    shape: Shape
+
+
+def make_crops(data: Path, out: Path, workers: int) -> Path:
+    """Return the table of all crops, made where it is not there yet."""
+    table = out / TABLE
+    if table.is_file():
+        return table
+    cnmc = load(data / "cnmc")
+    cnmc = checking.joined(cnmc, checking.check(cnmc))
+    for name in FIELD_SETS:
+        if not (out / "cells" / name / "manifest.csv").is_file():
+            console.say(f"{cut_white_cells(data / name, out / 'cells' / name)} white cells cut out of {name}.")
+    stain = stain_of_cnmc(cnmc)
+    shape = Shape(CROP_PX, CROP_UM, stain)
+    source = Source(data, out, dict(zip(cnmc.files, cnmc.groups, strict=True)), shape)
+    lines = write_alone(out, alone_of_cnmc(cnmc))
+    for name in FIELD_SETS:
+        lines += write_alone(out, alone_of_fields(out / "cells" / name, shape))
+        lines += write_alone(out, in_fields(data / name, out / "cells" / name, shape))
+    # Spawned: a forked process would wait for threads that torch and OpenCV have in this one.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, console.progress("laying cells on smears") as bar:
+        for done, more in enumerate(pool.map(slide_of_crops, [source] * len(SEEDS), SEEDS), start=1):
+            lines += more
+            bar.update(done, len(SEEDS), {})
+    (out / STAIN).write_text(json.dumps(asdict(stain)) + "\n", encoding="utf-8")
+    write_table(table, lines)
+    return table
+
+
+def read_stain(crops_folder: Path) -> StainReference:
+    """Return the stain that crops were brought to when they were made."""
+    return StainReference(**json.loads((crops_folder / STAIN).read_text(encoding="utf-8")))
+
+
+def slide_of_crops(source: Source, seed: int) -> list[Line]:
+    """Lay out one slide and cut it up, unless that was done; each has a staining of its own."""
+    table = source.crops / "slides" / f"{seed:02}.csv"
+    if table.is_file():
+        return read_table(table)
+    cv2.setNumThreads(1)
+    plan = SmearPlan(SIDE, SIDE, MPP, seed=1000 + seed, white_cells=CELLS, blast_fraction=BLASTS, smudge_fraction=0.0, debris_per_mm2=0.0)
+    # A folder's share goes by class: C-NMC gives all blasts, and of the others what the field sets leave.
+    sets = [CellChoice(source.crops / "cells" / each, FIELD_SHARE / len(FIELD_SETS)) for each in FIELD_SETS]
+    cells = [CellChoice(source.data / "cnmc", 1 - FIELD_SHARE), *sets]
+    composed = compose(plan, cells, source.data / BACKGROUND, field_mpp=BACKGROUND_MPP, exclude=test_fields(source.data))
+    lines = cut_slide(composed, source.crops, f"slide-{seed:02}", source.shape, groups=source.groups, empty=EMPTY, seed=seed)
+    table.parent.mkdir(exist_ok=True)
+    write_table(table, lines)
+    return lines
+
+
+def test_fields(data: Path) -> list[str]:
+    """Return the names of the fields that no training crop shows."""
+    return [path.name for path in list_fields(data / BACKGROUND, ())[::TEST_EVERY]]
+
+
+def alone_of_cnmc(samples: Samples) -> Iterator[tuple[Line, Picture]]:
+    for row, file in enumerate(samples.files):
+        label = BLAST if samples.classes[samples.labels[row]] == "blast" else OTHER
+        line = Line(f"black/{Path(file).stem}.png", label, samples.subjects[row], samples.groups[row], "on black", file)
+        yield line, samples.crop(row, CROP_PX, CROP_UM)
+
+
+def alone_of_fields(folder: Path, shape: Shape) -> Iterator[tuple[Line, Picture]]:
+    for cell, crop in on_black(folder, shape.card):
+        line = Line(f"black/{folder.name}-{cell.path.stem}.png", OTHER, "", f"{folder.name}/{cell.group}", "on black", cell.file)
+        yield line, crop
+
+
+def in_fields(data: Path, folder: Path, shape: Shape) -> Iterator[tuple[Line, Picture]]:
+    for cell, crop in in_their_fields(data, folder, shape.card, SHIFTED):
+        line = Line(f"fields/{folder.name}-{cell.path.stem}.png", OTHER, "", f"{folder.name}/{cell.group}", "in its field", cell.file)
+        yield line, crop
+
+
+def stain_of_cnmc(samples: Samples) -> StainReference:
+    """Return how the nuclei of C-NMC's cells are stained, as a slide's are measured, each cell laid on glass for that."""
+    mpp = CROP_UM / CROP_PX
+    found = []
+    for row in range(len(samples)):
+        crop = samples.crop(row, CROP_PX, CROP_UM)
+        crop[crop.max(axis=2) < BLACK] = GLASS
+        found.append(nuclear_densities(crop, stains.learn(crop), mpp))
+    red, green, blue = np.median(np.concatenate(found), axis=0).round(4).tolist()
+    return StainReference((GLASS, GLASS, GLASS), (red, green, blue))
+
+
+def on_black(folder: Path, card: ModelCard) -> Iterator[tuple[CellFile, Picture]]:
+    """Yield the cut-outs of a set alone on black, in the stain that a card knows; cells of one staining are changed alike."""
+    cut_outs: dict[str, list[tuple[CellFile, Picture, NDArray[np.bool_]]]] = {}
+    for cell in read_cell_folder(folder).cells:
+        layers = cv2.imread(str(cell.path), cv2.IMREAD_UNCHANGED)
+        if layers is None or cell.mpp is None or cell.glass is None:
+            raise SmearscanError(f"{cell.path} is no cut-out with a scale. Remove the folder, so that it is cut out again.")
+        rgb = np.asarray(cv2.cvtColor(np.ascontiguousarray(layers[..., :3]), cv2.COLOR_BGR2RGB), np.uint8)
+        cut_outs.setdefault(cell.staining, []).append((cell, rgb, layers[..., 3] >= 128))
+    for alike in cut_outs.values():
+        table = _table(
+            [np.where(mask[..., None], rgb, np.uint8(cell.glass[0])) for cell, rgb, mask in alike if cell.glass], alike[0][0], card
+        )
+        for cell, rgb, mask in alike:
+            assert cell.mpp is not None
+            seen = np.where(mask[..., None], rgb if table is None else cv2.LUT(rgb, table), 0).astype(np.uint8)
+            yield cell, fit(middle(seen, round(CROP_UM / cell.mpp)), CROP_PX)
+
+
+def _table(on_glass: list[Picture], first: CellFile, card: ModelCard) -> NDArray[np.uint8] | None:
+    assert first.glass is not None and first.mpp is not None
+    densities = np.concatenate([nuclear_densities(each, stains.learn(each), first.mpp) for each in on_glass])
+    if card.stain is None or not len(densities):
+        return None
+    red, green, blue = np.median(densities, axis=0).tolist()
+    level = round(first.glass[0])
+    return crops.colour_table(Staining((level, level, level), (red, green, blue), len(densities)), card.stain)
+
+
+def in_their_fields(data: Path, folder: Path, card: ModelCard, shifted: float = 0.0) -> Iterator[tuple[CellFile, Picture]]:
+    """Yield the cells of a set as a run cuts them out of their fields; `shifted` is how many diameters a box lies beside its cell."""
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        places = {row["file"]: row for row in csv.DictReader(file)}
+    rng = np.random.default_rng(0xF1E1D)
+    for cell in read_cell_folder(folder).cells:
+        row = places[cell.file]
+        left, top, width, height = (float(row[key]) for key in ("left", "top", "width", "height"))
+        picture = read_picture(data / "images" / row["source_file"])
+        x, y = (left + width / 2, top + height / 2) + rng.normal(0, shifted, 2) * max(width, height)
+        mpp, size = float(row["mpp"]), (picture.shape[1], picture.shape[0])
+        box = np.array([[x - 8, y - 8, x + 8, y + 8]])
+        stained = staining.of_picture(picture, mpp)
+        yield cell, crops.in_known_stain(crops.cut(picture, (0, 0), box, card, slide_size=size, mpp=mpp), card, stained)[0]
