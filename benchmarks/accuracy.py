@@ -340,7 +340,7 @@ def write_classifier(found: Mapping[str, Any]) -> None:
         extra |= found["cells"]["extra"]
         more["subjects"] = found["cells"]["subjects"]
     if "slides" in found:
-        extra["composed"] = {"title": "45 slides composed of cells of unseen subjects", "rows": found["slides"]["composed"]}
+        extra["composed"] = {"title": "Slides composed of cells of unseen subjects", "rows": found["slides"]["composed"]}
         extra["tables"] = [*extra.get("tables", []), *found["slides"]["tables"]]
         more["blank_fractions"] = tuple(found["slides"]["blank_fractions"])
     if TRIALS.is_file():

@@ -3,8 +3,8 @@
     python benchmarks/accuracy_slides.py --data DIR --models FOLDER --cut-outs FOLDER --slides FOLDER [--modes window,nuclei,yolo]
 
 DIR holds cnmc and chula_rbc12; `--cut-outs` the white cells of bccd and txl_pbc, each cut out. The models FOLDER holds the networks of a
-cross-validation and whom each of them never saw, as `fold_models` keeps them. For each nine slides are composed of the cells of those
-persons and fields, on fields that no training crop shows: true blast fractions of 0 to 80 %, and three more without blasts. Blasts are
+cross-validation and whom each of them never saw, as `fold_models` keeps them. For each five slides are composed of the cells of those
+persons and fields, on fields that no training crop shows: two without blasts, and three of 5 to 80 %, in turn over the folds. Blasts are
 C-NMC's; of the other cells 30 % are normal lymphoid cells of C-NMC and 70 % the white cells of the field sets, as on a healthy adult's
 smear, where 20 to 40 % are lymphocytes. Each slide is scanned as `smearscan run` does, in every mode, and held against its truth. Slides
 and reports that are finished are taken as they are.
@@ -62,18 +62,21 @@ MODELS = "models"  # in the folder of reports: the folds' networks with the othe
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """What the slides of a fold are."""
+    """What the slides of a fold are: as many as make 30 slides with blasts and 20 without over the ten folds."""
 
     side_px: int = 3000
     mpp: float = 0.25
     white_cells: int = 220  # so that also where some are missed 200 are counted, as a limit of blank wants; each share is a whole number
-    fractions: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
-    negatives: int = 3  # beside that among `fractions`
+    fractions: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
+    positives: int = 3  # of a fold; the folds take the fractions in turn
+    negatives: int = 2
 
-    def slides(self) -> dict[str, float]:
-        """Return the names of the slides and the share of blasts on each."""
-        named = {f"blasts-{round(100 * fraction):02}": fraction for fraction in self.fractions}
-        return named | {f"negative-{number}": 0.0 for number in range(1, self.negatives + 1)}
+    def slides(self, fold: int) -> dict[str, float]:
+        """Return the names of the slides of a fold, counted from 1, and the share of blasts on each."""
+        first = (fold - 1) * self.positives
+        chosen = [self.fractions[(first + number) % len(self.fractions)] for number in range(self.positives)]
+        named = {f"negative-{number}": 0.0 for number in range(1, self.negatives + 1)}
+        return named | {f"blasts-{round(100 * fraction):02}": fraction for fraction in sorted(chosen)}
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def orders_of(sources: Sources, folder: Path, fold: int, plan: FoldPlan) -> list
     kept = set(test_fields(sources.data))
     not_used = tuple(path.name for path in list_fields(fields) if path.name not in kept)
     orders = []
-    for index, (name, fraction) in enumerate(plan.slides().items()):
+    for index, (name, fraction) in enumerate(plan.slides(fold).items()):
         seed = FIRST_SEED + SEEDS_A_FOLD * fold + index
         drawn = SmearPlan(
             *(plan.side_px, plan.side_px, plan.mpp, seed),

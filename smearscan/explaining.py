@@ -79,7 +79,8 @@ class Cut:
     """The crops of the chosen cells of one slide."""
 
     chosen: Chosen  # those cells that could be cut
-    crops: NDArray[np.uint8]
+    shown: NDArray[np.uint8]  # as the slide has them
+    crops: NDArray[np.uint8]  # as the model is given them: in the stain that it knows
     places: NDArray[np.float64]  # (n, 4) the cells' boxes in pixels of their crops; not a number in window mode
     lost: tuple[str, ...] = ()  # a sentence for each cell, or for the slide, that could not be
 
@@ -164,7 +165,7 @@ def cut_crops(
     for each in chosen:
         kept = _kept_crops(each, card)
         if kept is not None:
-            yield Cut(each, kept, _places(each, card))
+            yield Cut(each, kept, crops.in_known_stain(kept, card, each.staining), _places(each, card))
         elif each.key in files:
             yield cut_from_slide(each, card, files[each.key])
         else:
@@ -189,7 +190,8 @@ def _not_found(chosen: Chosen, card: ModelCard, searched: bool) -> Cut:
 
 
 def _nothing(chosen: Chosen, card: ModelCard, why: str) -> Cut:
-    return Cut(chosen.take(()), np.zeros((0, card.crop_px, card.crop_px, 3), np.uint8), np.zeros((0, 4)), (why,))
+    none = np.zeros((0, card.crop_px, card.crop_px, 3), np.uint8)
+    return Cut(chosen.take(()), none, none, np.zeros((0, 4)), (why,))
 
 
 def _kept_crops(chosen: Chosen, card: ModelCard) -> NDArray[np.uint8] | None:
@@ -203,7 +205,7 @@ def _kept_crops(chosen: Chosen, card: ModelCard) -> NDArray[np.uint8] | None:
         if picture is None or picture.shape != crop.shape:
             return None
         crop[:] = picture
-    return crops.in_known_stain(found, card, chosen.staining)
+    return found
 
 
 def cut_from_slide(chosen: Chosen, card: ModelCard, path: Path) -> Cut:
@@ -230,8 +232,8 @@ def cut_from_slide(chosen: Chosen, card: ModelCard, path: Path) -> Cut:
         return _nothing(chosen, card, f"{len(chosen.rows)} cells of {chosen.key} cannot be cut: {error}")
     if not found:
         return replace(_nothing(chosen, card, ""), lost=tuple(lost))
-    left_over = chosen.take(kept)
-    return Cut(left_over, crops.in_known_stain(np.stack(found), card, stained), _places(left_over, card), tuple(lost))
+    left_over, shown = chosen.take(kept), np.stack(found)
+    return Cut(left_over, shown, crops.in_known_stain(shown, card, stained), _places(left_over, card), tuple(lost))
 
 
 def _cut(seen: Picture, square: NDArray[np.int64], card: ModelCard, slide_size: tuple[int, int]) -> Picture:

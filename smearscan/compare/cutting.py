@@ -1,7 +1,7 @@
 """Pictures of cells that a report keeps none of, cut again from the slide, with a heat map where the model is at hand.
 
 A report keeps pictures of the cells it flagged and of some more. The cells that two reports disagree on are others, as a
-rule; where the slides can be read, their crops are what the model of each report saw, pixel by pixel.
+rule; where the slides can be read, their crops are what was cut for the model of each report, pixel by pixel.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def add_pictures(view: Mapping[str, Any], letter: str, slide: ReportSlide, folde
     maps = explainer.explain(cut.crops, card.positive_class) if explainer is not None and len(cut.crops) else [None] * len(cut.crops)
     place = folder / FOLDER / letter
     place.mkdir(parents=True)
-    for row, crop, found in zip(cut.chosen.rows, cut.crops, maps, strict=True):
+    for row, crop, found in zip(cut.chosen.rows, cut.shown, maps, strict=True):
         cell = cells.ids[row]
         write_png(place / f"crop-{cell}.png", crop)
         wanted[cell]["crop"] = f"{FOLDER}/{letter}/crop-{cell}.png"

@@ -183,6 +183,13 @@ def test_drawn_slides_are_scanned_once_and_again_where_the_card_says_something_e
     assert runs[1].read_bytes() != before[1]
 
 
+def test_ten_folds_have_every_fraction_equally_often_and_enough_slides_without_blasts(night: ModuleType) -> None:
+    made = [fraction for fold in range(1, 11) for fraction in night.FoldPlan().slides(fold).values()]
+    assert len(made) == 50
+    assert made.count(0.0) == 20
+    assert {made.count(fraction) for fraction in night.FoldPlan().fractions} == {6}
+
+
 @pytest.fixture(scope="module")
 def cut_outs(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few white cells of both field sets, cut out."""
@@ -197,7 +204,7 @@ def cut_outs(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_slides_are_composed_of_the_cells_and_fields_that_no_network_knows(
     night: ModuleType, data_folder: Path, cut_outs: Path, tmp_path: Path
 ) -> None:
-    plan = night.FoldPlan(side_px=1000, white_cells=30, fractions=(0.0, 0.2), negatives=0)
+    plan = night.FoldPlan(side_px=1000, white_cells=30, fractions=(0.2,), positives=1, negatives=1)
     groups = [f"{name}/{cell.group}" for name in night.OTHERS for cell in read_cell_folder(cut_outs / name).cells]
     fold_of = {group: 3 if row % 2 else 1 for row, group in enumerate(groups)}
 
@@ -208,7 +215,7 @@ def test_slides_are_composed_of_the_cells_and_fields_that_no_network_knows(
     three = sources("A23", "H3", "H10")
     made = night.compose_night(three, tmp_path, 2, plan)
     assert [(each.path.relative_to(tmp_path).as_posix(), each.fold, each.seed) for each in made] == [
-        ("fold-3/blasts-00.tif", 3, 5300),
+        ("fold-3/negative-1.tif", 3, 5300),
         ("fold-3/blasts-20.tif", 3, 5301),
     ]
     test_fields = set(import_module("training_crops").test_fields(data_folder))
@@ -229,6 +236,6 @@ def test_slides_are_composed_of_the_cells_and_fields_that_no_network_knows(
     assert night.compose_night(three, tmp_path, 2, plan) == made
     assert [each.path.stat().st_mtime_ns == date for each, date in zip(made, dates, strict=True)] == [True, False]
     assert made[1].path.read_bytes() == pixels
-    night.compose_night(sources("A23", "H3"), tmp_path, 1, replace(plan, fractions=(0.0,)))
+    night.compose_night(sources("A23", "H3"), tmp_path, 1, replace(plan, positives=0))
     with origins_path(made[0].path).open(newline="", encoding="utf-8") as file:
         assert {row["subject"] for row in csv.DictReader(file)} == {"H3", ""}, "other subjects are another slide"

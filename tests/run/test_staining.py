@@ -138,7 +138,10 @@ def test_a_cell_is_explained_in_the_colours_in_which_it_was_scored(slides: Path,
         return found.crops
 
     assert first.staining is not None
-    again = explaining.cut_from_slide(first, CARD, slides / first.key).crops
+    cut_again = explaining.cut_from_slide(first, CARD, slides / first.key)
+    again = cut_again.crops
+    np.testing.assert_array_equal(again, crops.in_known_stain(cut_again.shown, CARD, first.staining))
+    assert (again != cut_again.shown).any()
     np.testing.assert_array_equal(cut("known"), again)
     np.testing.assert_array_equal(cut("plain"), again)
 
