@@ -7,7 +7,6 @@ field) which of the networks never saw it. `benchmarks/train_classifier.py` make
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from classifiers.base import Classifier, ClassifierError
 from classifiers.card import StainReference
 from classifiers.datasets import Samples
-from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
+from classifiers.folder import read_model, write_model
 from classifiers.opening import open_model
 from classifiers.splits import cross_splits
 
@@ -76,13 +75,16 @@ def read_folds(folder: Path) -> FoldModels:
 
 
 def keep_folds(samples: Samples, trained: Path, folder: Path, folds: int, *, seed: int, stain: StainReference) -> None:
-    """Copy the networks of `trained`, a folder of finished folds, with the stain that they know, and write which groups each never saw."""
+    """Copy the networks of `trained`, a folder of finished folds, with the stain that they know, and write which groups each never saw.
+
+    Their weights are kept in half precision, half as large: they are there to be measured, and what is measured is what is kept.
+    """
     rows = []
     for number, split in enumerate(cross_splits(samples, folds, seed), start=1):
         target = folder / str(number)
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(trained / str(number) / WEIGHTS_FILE, target / WEIGHTS_FILE)
-        replace(read_card(trained / str(number)), stain=stain).save(target / CARD_FILE)
+        card, network = read_model(trained / str(number))
+        weights = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
+        write_model(target, replace(card, stain=stain), weights)
         names: dict[str, set[str]] = {}
         for row in split.rows("test").tolist():
             names.setdefault(samples.groups[row], set()).add(samples.subjects[row])

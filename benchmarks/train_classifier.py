@@ -28,10 +28,12 @@ from classifiers.datasets import load
 from classifiers.folder import CARD_FILE
 from classifiers.training import Progress, Scale, cross_validate
 from classifiers.training.folds import FOLDS
+from classifiers.training.results import TRAINING
 from smearscan import console
 from smearscan.errors import SmearscanError
 
 RECIPE = "blast-or-other"
+LEFT_OUT = ("out_of_fold.csv", "predictions.csv", "split.csv")  # name every crop; what they tell stands on the card
 KEEP = Path("benchmarks/folds/blast-or-other")
 NAME = "blast-or-other"
 LICENCE = "AGPL-3.0-or-later; the pictures it was trained on: CC BY 3.0 as secondary sources state it (C-NMC), MIT, CC BY 4.0"
@@ -130,6 +132,8 @@ def main() -> None:
     stain = read_stain(given.crops)
     keep_folds(samples, given.out / FOLDS, given.keep, given.folds, seed=given.seed, stain=stain)
     shutil.rmtree(given.out / FOLDS)  # what ships is the model of all subjects
+    for name in LEFT_OUT:
+        (given.out / TRAINING / name).unlink()
     split = {**card.extra["split"], "leaky": False, "warning": "", "note": KEPT_APART}
     replace(card, name=NAME, stain=stain, summary=SUMMARY, licence=LICENCE, extra={**card.extra, **SAID, "split": split}).save(
         given.out / CARD_FILE

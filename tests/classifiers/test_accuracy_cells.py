@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from classifiers import networks
 from classifiers.base import ClassifierError
 from classifiers.card import StainReference
 from classifiers.datasets import Samples
-from classifiers.folder import CARD_FILE, WEIGHTS_FILE, read_card
+from classifiers.folder import WEIGHTS_FILE, read_card, read_model, write_model
 from classifiers.splits import cross_splits
 from smearscan.reports.card_text import card_text
 from smearscan.reports.card_view import view_card
@@ -119,15 +121,18 @@ def samples(tmp_path: Path) -> Samples:
 
 def test_kept_folds_say_which_network_never_saw_a_group(fold_models: ModuleType, samples: Samples, tmp_path: Path) -> None:
     trained, kept = tmp_path / "trained", tmp_path / "kept"
+    card = replace(fake_card(("other", "blast"), {"other": "other", "blast": "blast"}), network={"name": "small-cnn"})
     for number in (1, 2, 3):
-        (trained / str(number)).mkdir(parents=True)
-        fake_card().save(trained / str(number) / CARD_FILE)
-        (trained / str(number) / WEIGHTS_FILE).write_text(f"{number}")
+        torch.manual_seed(number)
+        write_model(trained / str(number), card, networks.build_for(card).state_dict())
     fold_models.keep_folds(samples, trained, kept, 3, seed=0, stain=STAIN)
     found = fold_models.read_folds(kept)
     assert found.numbers == (1, 2, 3)
-    assert (found.folder_of(2) / WEIGHTS_FILE).read_text() == "2"
-    assert read_card(found.folder_of(2)) == replace(fake_card(), stain=STAIN)
+    (_, network), (kept_card, kept_network) = read_model(trained / "2"), read_model(found.folder_of(2))
+    assert kept_card == replace(card, stain=STAIN, sha256=kept_card.sha256)
+    for own, other in zip(network.parameters(), kept_network.parameters(), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-4)
+    assert (kept / "2" / WEIGHTS_FILE).stat().st_size < 0.6 * (trained / "2" / WEIGHTS_FILE).stat().st_size
     for number, split in enumerate(cross_splits(samples, 3, 0), start=1):
         groups = [samples.groups[row] for row in split.rows("test")]
         assert set(found.folds(groups).tolist()) == {number}
