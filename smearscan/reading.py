@@ -115,8 +115,8 @@ class SurveyTask:
         tuned = _tuned(self.detector(info.mpp), coarse, info)
         largest = largest_cell(info.mpp)
         crop_reach = 0 if self.card is None else crops.margin(self.card, info.mpp, largest)
-        margin = max(tuned.reach(info.mpp), round(1.5 * largest), crop_reach)
-        plan = tiling.plan_tiles(info.levels[0], self.tile_size, margin, grid=tuned.grid(info.mpp), field=tuned.field(info.mpp))
+        reach, grid, field_ = _demands(tuned, info)
+        plan = tiling.plan_tiles(info.levels[0], self.tile_size, max(reach, round(1.5 * largest), crop_reach), grid=grid, field=field_)
         return Survey(
             info=info,
             detector=tuned,
@@ -272,6 +272,14 @@ def _tuned(detector: Detector, coarse: Coarse, info: SlideInfo) -> Detector:
         if detector.needs_scale and info.mpp is None:
             raise SlideError(f"{info.path.name}: the detector {detector.name!r} needs a scale. Give it with --mpp.")
         return detector.tuned(coarse.picture, None if info.mpp is None else info.mpp * coarse.downsample, coarse.downsample)
+    except DetectorError as error:
+        raise SlideError(f"{info.path.name}: {error}") from error
+
+
+def _demands(detector: Detector, info: SlideInfo) -> tuple[int, int, int | None]:
+    """Return the margin, the grid and the field that a detector wants for tiles of a slide."""
+    try:
+        return detector.reach(info.mpp), detector.grid(info.mpp), detector.field(info.mpp)
     except DetectorError as error:
         raise SlideError(f"{info.path.name}: {error}") from error
 

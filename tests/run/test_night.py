@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from classifiers import ClassifierError, Predictions
 from smearscan import night
@@ -49,6 +50,15 @@ def test_every_slide_has_a_row_and_equal_names_do_not_meet(drawn: Path, scan_fol
     assert set(facts["slides"]) == {row["slide"] for row in rows}
     assert facts["versions"]["torch"]
     assert {"read", "propose", "crop", "survey"} <= set(facts["stages_seconds"])
+
+
+def test_a_slide_too_coarse_for_the_detector_is_one_sentence_and_no_bug(scan_folder: Runner, tmp_path: Path) -> None:
+    (tmp_path / "coarse").mkdir()
+    Image.new("RGB", (600, 400), (230, 225, 235)).save(tmp_path / "coarse" / "blood.png")
+    ending = scan_folder(tmp_path / "coarse", mpp=2.0)
+    (row,) = read_table(tmp_path / "report" / "summary.csv")
+    assert ending.exit_code is ExitCode.NOTHING_DONE  # type: ignore[attr-defined]
+    assert row["reason"].startswith("blood.png: The nuclei detector needs a pixel of at most 1.3 um to tell nuclei apart, not 2 um.")
 
 
 @pytest.mark.parametrize("proposals", ["nuclei", "window"])
