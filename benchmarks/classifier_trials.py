@@ -44,10 +44,6 @@ TRIALS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "sharp": ("no blur, no JPEG", {"augmentation": list(recipes.load(RECIPE).augmentation[:5])}),
     "sixty-of-a-subject": ("60 cells of a subject an epoch, 30 epochs", {"sampling": {"most_of_a_subject": 60}, "stages.0.epochs": 30}),
     "colours-kept": ("stain and brightness not varied", {"augmentation": COLOURS_KEPT}),
-    "closer": (
-        "stain and brightness not varied, and the middle 18 um of each crop at 72 px, 1.75 times as close",
-        {"augmentation": COLOURS_KEPT, "input.crop_px": 112, "input.preparation": [{"step": "centre-crop", "px": 72}]},
-    ),
     "look-free": ("half of the channels of three layers normalised crop by crop", {"network.options.look_free": 3}),
     "narrower": ("half of the channels", {"network.options.width": 12}),
 }
