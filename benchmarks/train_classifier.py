@@ -56,10 +56,10 @@ SAID: dict[str, object] = {
     "limits": (
         "Of persons whom it never saw it knows little more than how large their cells are: the area alone tells blasts nearly as well, and "
         "among cells of one size little is left. It is a place to begin, not a second opinion.",
-        "On composed slides of one healthy person's lymphoid cells it calls four in ten of them blasts, and one in seventeen of the other "
-        "white cells; a slide without a blast reads 4 to 34 %. In real fields of two of the field sets it is one normal white cell in forty.",
-        "Colour tells it much. A run brings a slide to the stain of C-NMC's nuclei as far as the slide's own nuclei tell it; how a person's "
-        "nuclei differ from the next person's is lost with that, and cells alone on black, where it is not, are told apart better.",
+        "On composed slides four in ten lymphoid cells of healthy persons are called blasts and one in seventeen of the other white cells: "
+        "a slide without a blast reads 4 to 34 %. In real fields of two of the field sets it is one normal white cell in forty.",
+        "Colour tells it much. A run brings a slide to the stain of C-NMC's nuclei as far as the slide's own nuclei tell it. How one "
+        "person's nuclei differ from another's is lost with that, and cells alone on black, where it is not, are told apart better.",
         "Trained on cut-out lymphoid cells of one laboratory; on your stain it must be trained again or checked: smearscan evaluate.",
         "No open smear with boxed blasts exists: what it does on a slide was measured on slides composed of real cut-outs.",
         "C-NMC publishes no scale: 10/177 um/px is inferred from the usual size of its normal cells. Size tells it much, so a wrong scale "
