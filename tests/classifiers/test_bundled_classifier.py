@@ -62,6 +62,7 @@ def test_its_card_says_what_it_is_for_on_whom_it_was_measured_and_where_it_fails
     assert ("AUROC of the cell's area alone", "C-NMC, on black") in said
     assert ("AUROC among cells of one size", "C-NMC, on black") in said
     assert card.roles["no white cell"] == "excluded"
+    assert card.stain is not None
 
 
 def test_a_run_adjusts_by_subjects_and_knows_its_limit_of_blank(card: ModelCard) -> None:
@@ -74,13 +75,14 @@ def test_a_run_adjusts_by_subjects_and_knows_its_limit_of_blank(card: ModelCard)
     assert "percentile" in note
 
 
-def test_no_network_of_the_cross_validation_saw_the_groups_it_is_asked_about(accuracy: ModuleType) -> None:
+def test_no_network_of_the_cross_validation_saw_the_groups_it_is_asked_about(accuracy: ModuleType, card: ModelCard) -> None:
     models = accuracy.read_folds(ROOT / accuracy.KEEP)
-    assert models.numbers == (1, 2, 3, 4, 5)
+    assert models.numbers == tuple(range(1, 11))
     names = [name for number in models.numbers for name in models.subjects[number]]
     assert len(names) == len(set(names)), "a person is tested once"
     for number in models.numbers:
         fold = read_card(models.folder_of(number))
+        assert (fold.stain, fold.crop_um, fold.network) == (card.stain, card.crop_um, card.network)
         mine = {group for group, at in models.fold_of.items() if at == number}
         assert fold.extra["split"]["parts"]["test"]["groups"] == len(mine)
         assert fold.extra["split"]["parts"]["train"]["groups"] == len(models.fold_of) - len(mine)
@@ -92,7 +94,7 @@ def test_the_cards_numbers_come_out_again(accuracy: ModuleType, card: ModelCard,
     models = accuracy.read_folds(ROOT / accuracy.KEEP)
     cells, samples = accuracy.of_cnmc(data_folder, card)
     said = accuracy.ask(cells, models)
-    found = accuracy.tested(accuracy.judge(said), len(samples), 5)
+    found = accuracy.tested(accuracy.judge(said), len(samples), len(models.numbers))
     written = card.extra["test"]
     assert (found["cells"], found["groups"], found["folds"]) == (written["cells"], written["groups"], written["folds"])
     for name in ("auc", "sensitivity", "specificity", "ece", "balanced_accuracy"):
