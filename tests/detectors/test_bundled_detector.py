@@ -84,5 +84,4 @@ def test_it_finds_white_cells_of_unseen_fields_at_the_scale_of_a_scan(folder: Pa
 def test_it_finds_the_blasts_of_a_composed_slide(data_folder: Path, detection: ModuleType) -> None:
     figures = detection.measure(YoloDetector(NAME, device="cpu"), detection.composed_slides(data_folder, 1))
     assert figures.cells == 60
-    assert figures.recall >= 0.97
-    assert figures.precision >= 0.95
+    assert figures.recall >= 0.97  # what it proposes beside them the classifier leaves out: tests/run/test_bundled_models.py
