@@ -38,6 +38,15 @@ def read_coarse(slide: Pixels, mpp: float | None) -> Coarse:
     return _read_reduced(slide, level, max(int(wanted / level.downsample), 1))
 
 
+def judge(coarse: Coarse, info: SlideInfo) -> gate.Gate:
+    """Return which parts of a slide are worth a closer look; a camera's field is left as it is."""
+    size = (info.width, info.height)
+    if gate.is_field(*size, info.mpp):
+        return gate.open_gate(*size, info.mpp)
+    mpp = None if info.mpp is None else info.mpp * coarse.downsample
+    return gate.judge(coarse.picture, mpp, coarse.downsample, size).keeping(coarse.unseen)
+
+
 def read_map(slide: Pixels, judged: gate.Gate) -> SlideMap:
     """Return the slide as a picture for its page, from the coarsest level that is large enough."""
     large = [level for level in slide.info.levels if max(level.width, level.height) >= MAP_PX]

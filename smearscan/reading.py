@@ -23,7 +23,7 @@ from classifiers.card import ModelCard
 from detectors import Detector, DetectorError
 from detectors.stain import Stain, learn, nucleus_share
 from smearscan import crops, gate, ledger, overlays, proposals, red_cells, staining, tiling
-from smearscan.coarse import Coarse, read_coarse, read_map
+from smearscan.coarse import Coarse, judge, read_coarse, read_map
 from smearscan.config import ScanConfig
 from smearscan.errors import SlideError
 from smearscan.results import Area, Box, CellPicture, Picture, Pixels, SlideInfo, SlideMap, Staining, Tile
@@ -110,8 +110,9 @@ class SurveyTask:
         started = time.perf_counter()
         slide = opened(self.spec)
         info, coarse, judged = self.look(slide)
+        stain = learn(coarse.picture)
         if self.card is not None and self.card.stain is not None:
-            info = replace(info, staining=staining.measure(slide, info, coarse, judged))
+            info = replace(info, staining=staining.measure(slide, info, coarse, judged, stain))
         tuned = _tuned(self.detector(info.mpp), coarse, info)
         largest = largest_cell(info.mpp)
         crop_reach = 0 if self.card is None else crops.margin(self.card, info.mpp, largest)
@@ -121,7 +122,7 @@ class SurveyTask:
             info=info,
             detector=tuned,
             gate=judged,
-            stain=learn(coarse.picture),
+            stain=stain,
             slide_map=read_map(slide, judged),
             tiles=tuple(tile for tile in plan if judged.tile_reason(tile.core) is None),
             area=judged.area(**_count_tiles(judged, info)),
@@ -151,11 +152,7 @@ class SurveyTask:
         return detector.needs_scale or detector.guesses_scale
 
     def judge(self, coarse: Coarse, info: SlideInfo) -> gate.Gate:
-        size = (info.width, info.height)
-        if not self.gated or gate.is_field(*size, info.mpp):
-            return gate.open_gate(*size, info.mpp)
-        mpp = None if info.mpp is None else info.mpp * coarse.downsample
-        return gate.judge(coarse.picture, mpp, coarse.downsample, size).keeping(coarse.unseen)
+        return judge(coarse, info) if self.gated else gate.open_gate(info.width, info.height, info.mpp)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from detectors import stain as stains
 from detectors.nuclear_stain import nuclear_densities
 from detectors.stain import Stain
 from smearscan import gate
-from smearscan.coarse import Coarse, read_coarse
+from smearscan.coarse import Coarse, judge, read_coarse
 from smearscan.patches import PatchGrid
 from smearscan.results import Picture, Pixels, SlideInfo, Staining
 from smearscan.salvage import read_or_white
@@ -28,10 +28,10 @@ READABLE = 0.5  # share of a patch that must be neither glass nor thick nor blur
 DIGITS = 4
 
 
-def measure(slide: Pixels, info: SlideInfo, coarse: Coarse, judged: gate.Gate) -> Staining | None:
+def measure(slide: Pixels, info: SlideInfo, coarse: Coarse, judged: gate.Gate, stain: Stain) -> Staining | None:
     """Return how a slide of known scale is stained; None where it shows no nucleus. The same for the same slide, whoever asks."""
     assert info.mpp is not None, "a card that asks for the stain asks for the scale"
-    stain, grid = stains.learn(coarse.picture), PatchGrid(info)
+    grid = PatchGrid(info)
     nuclei = grid.shares(stains.nucleus_density(coarse.picture, stain.white) >= stain.nucleus)
     readable = grid.shares(np.isin(judged.reasons, (gate.KEPT, gate.NO_NUCLEUS)))
     found = np.zeros((0, 3))
@@ -46,12 +46,8 @@ def measure(slide: Pixels, info: SlideInfo, coarse: Coarse, judged: gate.Gate) -
 def look(slide: Pixels) -> Staining | None:
     """Return the same of a slide that was not surveyed."""
     info = slide.info
-    size = (info.width, info.height)
     coarse = read_coarse(slide, info.mpp)
-    if gate.is_field(*size, info.mpp):
-        return measure(slide, info, coarse, gate.open_gate(*size, info.mpp))
-    mpp = None if info.mpp is None else info.mpp * coarse.downsample
-    return measure(slide, info, coarse, gate.judge(coarse.picture, mpp, coarse.downsample, size).keeping(coarse.unseen))
+    return measure(slide, info, coarse, judge(coarse, info), stains.learn(coarse.picture))
 
 
 def of_picture(picture: Picture, mpp: float) -> Staining | None:
