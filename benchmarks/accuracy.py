@@ -188,8 +188,10 @@ def shortcut_tests(black: Said, resized: Said, laid: Said, real: Said, alone: Sa
 def stain_tests(black: Said, models: FoldModels) -> Records:
     """How much does a call hang on how strongly a slide is stained, where a run could not tell?"""
     tests = []
+    known = models.classifier(models.numbers[0]).card.stain
+    assert known is not None
     for times in STAIN_CHANGES:
-        said = ask(stained(black.cells, times), models)
+        said = ask(stained(black.cells, times, round(known.glass[0])), models)
         blast, groups = said.cells.blast, np.array(said.cells.groups)
         tests.append(metric_record("AUROC", judge(said).metrics["auc"], question="What does it tell by then?", on=said.cells.name))
         for kind, rows in (("Blasts", blast), ("Normal cells", ~blast)):

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from fold_models import FoldModels
 from numpy.typing import NDArray
-from training_crops import BLACK, FIELD_SETS, GLASS, in_their_fields, on_black
+from training_crops import BLACK, FIELD_SETS, in_their_fields, on_black
 
 from classifiers.card import ModelCard
 from classifiers.datasets import Samples, checking, load
@@ -186,10 +186,10 @@ def in_each_others_size(cells: Cells, areas: NDArray[np.float64]) -> Cells:
     return resized(cells, np.where(cells.blast, of_others / of_blasts, of_blasts / of_others), "C-NMC, in the other kind's size")
 
 
-def stained(cells: Cells, times: float) -> Cells:
-    """Return cells on black with so many times the stain, in every colour."""
-    densities = np.log((GLASS + 1.0) / (np.arange(256) + 1.0))
-    table = np.clip(np.rint((GLASS + 1.0) * np.exp(-times * densities) - 1.0), 0, 255).astype(np.uint8)
+def stained(cells: Cells, times: float, glass: int) -> Cells:
+    """Return cells on black, which lay on `glass`, with so many times the stain, in every colour."""
+    densities = np.log((glass + 1.0) / (np.arange(256) + 1.0))
+    table = np.clip(np.rint((glass + 1.0) * np.exp(-times * densities) - 1.0), 0, 255).astype(np.uint8)
     beside = cells.crops.max(axis=3, keepdims=True) < BLACK
     return replace(cells, name=f"C-NMC, {times:g} times the stain", crops=np.where(beside, cells.crops, table[cells.crops]))
 

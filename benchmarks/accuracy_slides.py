@@ -64,9 +64,9 @@ MODELS = "models"  # in the folder of reports: the folds' networks with the othe
 class FoldPlan:
     """What the slides of a fold are: as many as make 30 slides with blasts and 20 without over the ten folds."""
 
-    side_px: int = 3000
+    side_px: int = 4000
     mpp: float = 0.25
-    white_cells: int = 220  # so that also where some are missed 200 are counted, as a limit of blank wants; each share is a whole number
+    white_cells: int = 400  # so many that chance does not hide what the networks do; each share is a whole number
     fractions: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
     positives: int = 3  # of a fold; the folds take the fractions in turn
     negatives: int = 2

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -23,7 +24,7 @@ from classifiers.card import ModelCard, StainReference
 from classifiers.datasets import Samples, checking, load
 from classifiers.datasets.base import fit, middle
 from detectors import stain as stains
-from detectors.nuclear_stain import nuclear_densities
+from detectors.nuclear_stain import nuclear_densities, typical
 from smearscan import console, crops, staining
 from smearscan.errors import SmearscanError
 from smearscan.results import Picture, Staining
@@ -31,22 +32,23 @@ from smearscan.smears import CellChoice, SmearPlan, compose
 from smearscan.smears.cell_folders import CellFile, read_cell_folder
 from smearscan.smears.cutting import cut_white_cells
 from smearscan.smears.field_pictures import list_fields, read_picture
-from smearscan.smears.training_cells import BLAST, OTHER, SHIFTED, Line, Shape, cut_slide, read_table, write_alone, write_table
+from smearscan.smears.real_cells import Triple
+from smearscan.smears.training_cells import BLAST, OTHER, SHIFTED, Line, Shape, cut_slide, read_table, write_crops, write_table
 
 CROP_PX, CROP_UM = 112, 28.0
-GLASS = 250  # behind C-NMC's cells, before they were cut out: somewhat brighter than the palest of them
 TABLE = "crops.csv"
 STAIN = "stain.json"
+UNCOLOURED = "uncoloured"  # crops of slides, in each slide's own colours
 BLACK = 12  # what is darker in every colour lies beside a cut-out cell
 FIELD_SETS = ("bccd", "txl_pbc")  # their white cells are normal ones of every kind
 # Red cells around the cells. Those of bccd are not used: its nuclei let all blue light through, and cells that are stained like them and
 # brought back have noise in place of a colour.
 BACKGROUND, BACKGROUND_MPP = "chula_rbc12", 0.1905  # its scale bars of 20 um are 105 px long
 TEST_EVERY = 3  # one in so many of its fields is kept for slides to test on
-SEEDS = range(1, 45, 2)  # one slide each
-SIDE, MPP, CELLS = 4500, 0.25, 300  # of a slide of crops
-FIELD_SHARE = 0.35  # of the others on a slide; C-NMC's normal cells are the harder ones
-BLASTS = 0.5
+SLIDES = 60  # each of one person's normal cells and another's blasts, in turn: as many as bring all of them together
+SIDE, MPP, CELLS = 2400, 0.25, 120  # of a slide of crops
+MOST_BLASTS = 0.8  # from none to this share of a slide's cells
+FIELD_SHARE = 0.6  # of the others on a slide: of a healthy person's white cells up to seven in ten are no lymphoid ones
 EMPTY = 0.35  # crops without a cell for each that shows one
 
 
@@ -57,7 +59,29 @@ class Source:
     data: Path
     crops: Path
     groups: dict[str, str]  # of each file of C-NMC
-    shape: Shape
+
+
+@dataclass(frozen=True)
+class Slide:
+    """Whose cells lie on one slide of crops."""
+
+    number: int
+    subjects: tuple[str, ...]
+    blast_fraction: float
+
+    @property
+    def name(self) -> str:
+        return f"slide-{self.number:02}"
+
+
+@dataclass(frozen=True)
+class Laid:
+    """One slide cut up, its crops below UNCOLOURED still in its own colours."""
+
+    lines: list[Line]
+    staining: Staining | None
+    glass: Triple  # what C-NMC's cells lay on before
+    gain: Triple  # what the slide has of their density
 
 
 def make_crops(data: Path, out: Path, workers: int) -> Path:
@@ -70,20 +94,24 @@ def make_crops(data: Path, out: Path, workers: int) -> Path:
     for name in FIELD_SETS:
         if not (out / "cells" / name / "manifest.csv").is_file():
             console.say(f"{cut_white_cells(data / name, out / 'cells' / name)} white cells cut out of {name}.")
-    stain = stain_of_cnmc(cnmc)
-    shape = Shape(CROP_PX, CROP_UM, stain)
-    source = Source(data, out, dict(zip(cnmc.files, cnmc.groups, strict=True)), shape)
-    lines = write_alone(out, alone_of_cnmc(cnmc))
-    for name in FIELD_SETS:
-        lines += write_alone(out, alone_of_fields(out / "cells" / name, shape))
-        lines += write_alone(out, in_fields(data / name, out / "cells" / name, shape))
+    source, slides = Source(data, out, dict(zip(cnmc.files, cnmc.groups, strict=True))), slides_of(cnmc)
+    laid = []
     # Spawned: a forked process would wait for threads that torch and OpenCV have in this one.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool, console.progress("laying cells on smears") as bar:
-        for done, more in enumerate(pool.map(slide_of_crops, [source] * len(SEEDS), SEEDS), start=1):
-            lines += more
-            bar.update(done, len(SEEDS), {})
+        for done, each in enumerate(pool.map(lay, [source] * len(slides), slides), start=1):
+            laid.append(each)
+            bar.update(done, len(slides), {})
+    stain = stain_of_cnmc(laid)
+    shape = Shape(CROP_PX, CROP_UM, stain)
+    lines = write_crops(out, alone_of_cnmc(cnmc))
+    for name in FIELD_SETS:
+        lines += write_crops(out, alone_of_fields(out / "cells" / name, shape))
+        lines += write_crops(out, in_fields(data / name, out / "cells" / name, shape))
+    for each in laid:
+        lines += write_crops(out, coloured(each, out, shape))
     (out / STAIN).write_text(json.dumps(asdict(stain)) + "\n", encoding="utf-8")
     write_table(table, lines)
+    shutil.rmtree(out / UNCOLOURED)
     return table
 
 
@@ -92,21 +120,68 @@ def read_stain(crops_folder: Path) -> StainReference:
     return StainReference(**json.loads((crops_folder / STAIN).read_text(encoding="utf-8")))
 
 
-def slide_of_crops(source: Source, seed: int) -> list[Line]:
+def slides_of(cnmc: Samples) -> list[Slide]:
+    """Return who is on which slide: as on a patient's, one person's normal cells and one kind of blasts, in ever other pairs and shares."""
+    persons: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}
+    for label, group, subject in zip(cnmc.labels.tolist(), cnmc.groups, cnmc.subjects, strict=True):
+        persons[cnmc.classes[label] == "blast"].setdefault(group, set()).add(subject)
+    blasts, normal = ([tuple(sorted(names)) for _, names in sorted(persons[which].items())] for which in (True, False))
+    shares = np.random.default_rng(SLIDES).permutation(np.linspace(0, MOST_BLASTS, SLIDES)).tolist()
+    return [
+        Slide(number, (*normal[number % len(normal)], *blasts[number % len(blasts)]), share) for number, share in enumerate(shares, start=1)
+    ]
+
+
+def lay(source: Source, slide: Slide) -> Laid:
     """Lay out one slide and cut it up, unless that was done; each has a staining of its own."""
-    table = source.crops / "slides" / f"{seed:02}.csv"
-    if table.is_file():
-        return read_table(table)
+    folder = source.crops / UNCOLOURED
+    facts = folder / f"{slide.name}.json"
+    if facts.is_file():
+        said = json.loads(facts.read_text(encoding="utf-8"))
+        stained = Staining(**said["staining"]) if said["staining"] else None
+        return Laid(read_table(folder / f"{slide.name}.csv"), stained, said["glass"], said["gain"])
     cv2.setNumThreads(1)
-    plan = SmearPlan(SIDE, SIDE, MPP, seed=1000 + seed, white_cells=CELLS, blast_fraction=BLASTS, smudge_fraction=0.0, debris_per_mm2=0.0)
+    plan = SmearPlan(
+        *(SIDE, SIDE, MPP),
+        seed=1000 + slide.number,
+        white_cells=CELLS,
+        blast_fraction=slide.blast_fraction,
+        smudge_fraction=0.0,
+        debris_per_mm2=0.0,
+    )
     # A folder's share goes by class: C-NMC gives all blasts, and of the others what the field sets leave.
     sets = [CellChoice(source.crops / "cells" / each, FIELD_SHARE / len(FIELD_SETS)) for each in FIELD_SETS]
     cells = [CellChoice(source.data / "cnmc", 1 - FIELD_SHARE), *sets]
-    composed = compose(plan, cells, source.data / BACKGROUND, field_mpp=BACKGROUND_MPP, exclude=test_fields(source.data))
-    lines = cut_slide(composed, source.crops, f"slide-{seed:02}", source.shape, groups=source.groups, empty=EMPTY, seed=seed)
-    table.parent.mkdir(exist_ok=True)
-    write_table(table, lines)
-    return lines
+    composed = compose(
+        *(plan, cells, source.data / BACKGROUND),
+        subjects=slide.subjects,
+        field_mpp=BACKGROUND_MPP,
+        exclude=test_fields(source.data),
+    )
+    cut = cut_slide(composed, slide.name, Shape(CROP_PX, CROP_UM), groups=source.groups, empty=EMPTY, seed=slide.number)
+    write_table(folder / f"{slide.name}.csv", write_crops(folder, zip(cut.lines, cut.crops, strict=True)))
+    pool = composed.pools[0]  # the first folder has one staining
+    laid = Laid(cut.lines, cut.staining, pool.glass, pool.gain)
+    facts.write_text(json.dumps({name: value for name, value in asdict(laid).items() if name != "lines"}), encoding="utf-8")
+    return laid
+
+
+def stain_of_cnmc(laid: Sequence[Laid]) -> StainReference:
+    """Return how a slide is measured to be stained that has C-NMC's cells in their own colours, beside the cells of field sets.
+
+    So the cells that were laid on a slide, brought to this stain, are what they were on black, as far as the slide's nuclei tell its stain.
+    """
+    known = [np.array(each.staining.nucleus) / np.array(each.gain) for each in laid if each.staining]
+    red, green, blue = np.median(known, axis=0).round(4).tolist()
+    glass_red, glass_green, glass_blue = np.rint(laid[0].glass).tolist()
+    return StainReference((glass_red, glass_green, glass_blue), (red, green, blue))
+
+
+def coloured(laid: Laid, folder: Path, shape: Shape) -> Iterator[tuple[Line, Picture]]:
+    """Yield a slide's crops in the stain that is asked for."""
+    for line in laid.lines:
+        crop = read_picture(folder / UNCOLOURED / line.file)
+        yield line, crops.in_known_stain(crop[None], shape.card, laid.staining)[0]
 
 
 def test_fields(data: Path) -> list[str]:
@@ -133,18 +208,6 @@ def in_fields(data: Path, folder: Path, shape: Shape) -> Iterator[tuple[Line, Pi
         yield line, crop
 
 
-def stain_of_cnmc(samples: Samples) -> StainReference:
-    """Return how the nuclei of C-NMC's cells are stained, as a slide's are measured, each cell laid on glass for that."""
-    mpp = CROP_UM / CROP_PX
-    found = []
-    for row in range(len(samples)):
-        crop = samples.crop(row, CROP_PX, CROP_UM)
-        crop[crop.max(axis=2) < BLACK] = GLASS
-        found.append(nuclear_densities(crop, stains.learn(crop), mpp))
-    red, green, blue = np.median(np.concatenate(found), axis=0).round(4).tolist()
-    return StainReference((GLASS, GLASS, GLASS), (red, green, blue))
-
-
 def on_black(folder: Path, card: ModelCard) -> Iterator[tuple[CellFile, Picture]]:
     """Yield the cut-outs of a set alone on black, in the stain that a card knows; cells of one staining are changed alike."""
     cut_outs: dict[str, list[tuple[CellFile, Picture, NDArray[np.bool_]]]] = {}
@@ -169,9 +232,8 @@ def _table(on_glass: list[Picture], first: CellFile, card: ModelCard) -> NDArray
     densities = np.concatenate([nuclear_densities(each, stains.learn(each), first.mpp) for each in on_glass])
     if card.stain is None or not len(densities):
         return None
-    red, green, blue = np.median(densities, axis=0).tolist()
     level = round(first.glass[0])
-    return crops.colour_table(Staining((level, level, level), (red, green, blue), len(densities)), card.stain)
+    return crops.colour_table(Staining((level, level, level), typical(densities), len(densities)), card.stain)
 
 
 def in_their_fields(data: Path, folder: Path, card: ModelCard, shifted: float = 0.0) -> Iterator[tuple[CellFile, Picture]]:

@@ -43,9 +43,10 @@ class Sampling:
     up_sample_to  every class is brought to that many crops by copies; a class that has more keeps them all
     equalise      every class is brought to that many crops, by leaving out or by copies; true: to the mean of the classes' sizes
     balance       "sub-sample": every class is cut down to the size of the smallest
-    weights       "balanced": as many crops as there are cells, drawn anew each epoch with every class equally likely
+    weights       as many crops as there are cells, drawn anew each epoch: "balanced": with every class equally likely; "subjects": with
+                  all cells that a subject has of one class as likely as the root of their number
     most_of_a_subject  so many crops of a subject's cells of one class at most, drawn anew each epoch: subjects with many do not
-                  drown the others
+                  drown the others. For this and for weights by subject, cells of which nobody knows whose they are are one subject's
     augment       "copies": originals are shown as they are, and only what is shown again is augmented, which is how up_sample_to
                   and equalise do it unless told otherwise; "all", as the others do it: every crop is augmented
 
@@ -64,9 +65,9 @@ class Sampling:
         given = [name for name in POLICIES if getattr(self, name) is not None and getattr(self, name) is not False]
         if len(given) > 1:
             raise ClassifierError(f"[sampling] can have one of {', '.join(POLICIES)}; {' and '.join(given)} are given.")
-        for option, choice in (("copies", "right-angles"), ("balance", "sub-sample"), ("weights", "balanced")):
+        for option, choices in (("copies", ("right-angles",)), ("balance", ("sub-sample",)), ("weights", ("balanced", "subjects"))):
             if getattr(self, option) is not None:
-                check_choice(f"[sampling] {option}", getattr(self, option), (choice,))
+                check_choice(f"[sampling] {option}", getattr(self, option), choices)
         if self.augment is not None:
             check_choice("[sampling] augment", self.augment, ("all", "copies"))
         for name in ("up_sample_to", "most_of_a_subject"):
@@ -87,15 +88,15 @@ class Sampling:
         """Return what `from_mapping` builds this from, as JSON holds it."""
         return {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
 
-    def epoch(self, labels: NDArray[np.int64], epoch: int, seed: int, groups: Sequence[str] = ()) -> EpochPlan:
+    def epoch(self, labels: NDArray[np.int64], epoch: int, seed: int, whose: Sequence[str] = ()) -> EpochPlan:
         """Return what one epoch shows of the cells with these labels; the same for the same labels, epoch and seed.
 
-        `groups` says whose each cell is; only `most_of_a_subject` asks.
+        `whose` names each cell's subject, "" where nobody knows it; only what goes by subject asks.
         """
         order = _random(seed, ORDER, epoch)
         if len(labels) == 0:
             raise ClassifierError("There are no cells to train on.")
-        index, copied = self._rows(np.asarray(labels), order, seed, groups)
+        index, copied = self._rows(np.asarray(labels), order, seed, whose)
         turns = np.arange(len(index)) // len(labels) if self.copies is not None else np.zeros(len(index))
         augmented = copied if self._only_copies else np.ones_like(copied)
         shuffled = order.permutation(len(index))
@@ -108,16 +109,18 @@ class Sampling:
         return self.up_sample_to is not None or bool(self.equalise)
 
     def _rows(
-        self, labels: NDArray[np.int64], order: Generator, seed: int, groups: Sequence[str]
+        self, labels: NDArray[np.int64], order: Generator, seed: int, whose: Sequence[str]
     ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Return the rows, originals first, and whether each is shown again."""
         if self.most_of_a_subject is not None:
-            index = _draw_of_each(labels, groups, self.most_of_a_subject, order)
+            index = _draw_of_each(_of_subjects("most_of_a_subject", labels, whose), self.most_of_a_subject, order)
             return index, np.zeros(len(index), np.bool_)
         if self.up_sample_to is not None or self.equalise or self.balance is not None:
             return self._sized(labels, order, seed)
         if self.weights is not None:
-            index = _draw_balanced(labels, order)
+            index = (
+                _draw_balanced(labels, order) if self.weights == "balanced" else _draw_roots(_of_subjects("weights", labels, whose), order)
+            )
             copied = np.ones(len(index), np.bool_)
             copied[np.unique(index, return_index=True)[1]] = False
             return index, copied
@@ -162,14 +165,23 @@ def _draw_balanced(labels: NDArray[np.int64], random: Generator) -> NDArray[np.i
     return random.choice(len(labels), len(labels), p=1 / (len(sizes) * sizes[which]))
 
 
-def _draw_of_each(labels: NDArray[np.int64], groups: Sequence[str], most: int, random: Generator) -> NDArray[np.intp]:
-    """Return `most` rows of each group and label, all of those that have fewer."""
-    if len(groups) != len(labels):
-        raise ClassifierError("[sampling] most_of_a_subject needs to know whose each cell is.")
-    _, whose = np.unique(np.asarray(groups), return_inverse=True)
-    _, which = np.unique(np.stack([whose, labels]), axis=1, return_inverse=True)
-    drawn = random.permutation(len(labels))
+def _of_subjects(option: str, labels: NDArray[np.int64], whose: Sequence[str]) -> NDArray[np.intp]:
+    """Number the pairs of subject and label, and return the one of each cell."""
+    if len(whose) != len(labels):
+        raise ClassifierError(f"[sampling] {option} needs to know whose each cell is.")
+    names = np.unique(np.asarray(whose), return_inverse=True)[1]
+    return np.unique(np.stack([names, labels]), axis=1, return_inverse=True)[1]
+
+
+def _draw_of_each(which: NDArray[np.intp], most: int, random: Generator) -> NDArray[np.intp]:
+    """Return `most` rows of each kind, all of those that have fewer."""
+    drawn = random.permutation(len(which))
     ordered = drawn[np.argsort(which[drawn], kind="stable")]
     kinds, first = np.unique(which[ordered], return_index=True)
     place = np.arange(len(ordered)) - first[np.searchsorted(kinds, which[ordered])]
     return np.sort(ordered[place < most])
+
+
+def _draw_roots(which: NDArray[np.intp], random: Generator) -> NDArray[np.intp]:
+    likely = 1 / np.sqrt(np.bincount(which)[which])
+    return random.choice(len(which), len(which), p=likely / likely.sum())

@@ -88,7 +88,7 @@ def in_known_stain(crops: NDArray[np.uint8], card: ModelCard, staining: Staining
 
 
 def colour_table(staining: Staining, reference: StainReference) -> NDArray[np.uint8]:
-    """Return (1, 256, 3), for cv2.LUT: what each value of each colour becomes, so that glass and the median nucleus are the reference's."""
+    """Return (1, 256, 3), for cv2.LUT: what each value of each colour becomes, so that glass and a typical nucleus are the reference's."""
     gains = np.clip(np.array(reference.nucleus) / np.maximum(staining.nucleus, 1e-3), 1 / MOST_CHANGE, MOST_CHANGE)
     densities = density_tables(staining.glass)
     light = (np.array(reference.glass)[:, None] + 1.0) * np.exp(-gains[:, None] * densities) - 1.0

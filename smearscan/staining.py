@@ -2,7 +2,7 @@
 
 A model that was trained on one laboratory's stain reads another's as other cells: a stain a tenth stronger turns lymphocytes into
 blasts or back. So a card can say how the nuclei that it knows are stained, and `crops` brings a slide's crops there before they are scored,
-all of them by the same change: what tells one cell of the slide from another is left alone. The median nucleus hangs a little on what
+all of them by the same change: what tells one cell of the slide from another is left alone. What nuclei tell hangs a little on what
 kinds of cells a slide has; red cells would not, but how strongly they take eosin says little of how strongly nuclei take azure.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import stain as stains
-from detectors.nuclear_stain import nuclear_densities
+from detectors.nuclear_stain import nuclear_densities, typical
 from detectors.stain import Stain
 from smearscan import gate
 from smearscan.coarse import Coarse, judge, read_coarse
@@ -40,7 +40,7 @@ def measure(slide: Pixels, info: SlideInfo, coarse: Coarse, judged: gate.Gate, s
         found = np.concatenate([found, nuclear_densities(picture, stain, info.mpp)])
         if len(found) >= ENOUGH:
             break
-    return _median(stain, found)
+    return _staining(stain, found)
 
 
 def look(slide: Pixels) -> Staining | None:
@@ -55,13 +55,13 @@ def of_picture(picture: Picture, mpp: float) -> Staining | None:
     shorter = max(1, round(1 / mpp))  # to a micrometre a pixel, as coarse as shows a red cell well
     small = np.asarray(cv2.resize(picture, None, fx=1 / shorter, fy=1 / shorter, interpolation=cv2.INTER_AREA), np.uint8)
     stain = stains.learn(small)
-    return _median(stain, nuclear_densities(picture, stain, mpp))
+    return _staining(stain, nuclear_densities(picture, stain, mpp))
 
 
-def _median(stain: Stain, densities: NDArray[np.float64]) -> Staining | None:
+def _staining(stain: Stain, densities: NDArray[np.float64]) -> Staining | None:
     if not len(densities):
         return None
-    red, green, blue = (round(float(value), DIGITS) for value in np.median(densities, axis=0))
+    red, green, blue = (round(value, DIGITS) for value in typical(densities))
     return Staining(stain.white, (red, green, blue), len(densities))
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.random import Generator
 
 from classifiers.augment.background import Background
-from classifiers.augment.colour import Brightness, Contrast, Grey, Stain
+from classifiers.augment.colour import Brightness, Contrast, Grey, Stain, Strength
 from classifiers.augment.geometry import Flip, Geometry, PadOffCentre, RightAngle, Rotate, Shear, Shift, SizeJitter, Zoom, warp
 from classifiers.augment.quality import Blur, Erase, Jpeg, Noise, Resolution
 from classifiers.augment.step import Change
@@ -38,6 +38,7 @@ AUGMENTATIONS: dict[str, type[Geometry] | type[Change]] = {
     "size-jitter": SizeJitter,
     "grey": Grey,
     "stain": Stain,
+    "strength": Strength,
     "brightness": Brightness,
     "contrast": Contrast,
     "blur": Blur,

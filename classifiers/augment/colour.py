@@ -59,6 +59,32 @@ class Stain(Change):
 
 
 @dataclass(frozen=True)
+class Strength(Change):
+    """Stain a crop more or less strongly, as where a slide's stain was told not quite right before its crops were brought to the known one.
+
+    The optical density against the `glass` that crops have is multiplied by one factor in all colours and one in each;
+    `together` and `apart` are the standard deviations of their logarithms. Cells keep their place beside each other only
+    on one slide, so each crop has its own.
+    """
+
+    glass: int = 255
+    together: float = 0.02
+    apart: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_number("glass", self.glass, 1, 255, whole=True)
+        check_number("together", self.together, 0, 0.5)
+        check_number("apart", self.apart, 0, 0.5)
+
+    def __call__(self, crop: Crop, rng: Generator) -> Crop:
+        factors = np.exp(rng.normal(0, self.together) + rng.normal(0, self.apart, 3))
+        light = np.log((np.arange(256) + 1) / (self.glass + 1))
+        table = (self.glass + 1) * np.exp(light[:, None] * factors) - 1
+        stained = cv2.LUT(crop, table.round().clip(0, 255).astype(np.uint8)[None])
+        return cv2.copyTo(crop, black_mask(crop), dst=stained)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
 class Brightness(Change):
     """Light a crop more or less: every channel is multiplied by the same 1 +- `share`."""
 

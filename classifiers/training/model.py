@@ -127,7 +127,7 @@ def make_order(samples: Samples, recipe: Recipe, split: Split, *, seed: int, hal
         recipe=recipe,
         classes=classes,
         labels=labels,
-        groups=samples.groups,
+        whose=tuple(group if subject else "" for group, subject in zip(samples.groups, samples.subjects, strict=True)),
         train=split.rows("train"),
         validation=split.rows("validation"),
         seed=seed,

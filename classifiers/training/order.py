@@ -35,7 +35,7 @@ class Order:
     recipe: Recipe
     classes: tuple[str, ...]  # in the order of the network's outputs
     labels: NDArray[np.int64]  # of all cells, in that order
-    groups: tuple[str, ...]  # of all cells: whose they are
+    whose: tuple[str, ...]  # of all cells: the group of their subject; "" where the subject is not known
     train: NDArray[np.intp]
     validation: NDArray[np.intp]
     seed: int

@@ -47,7 +47,7 @@ class StageWork:
         self._scale = torch.tensor(1 / (255 * std), dtype=torch.float32, device=device)  # as TorchClassifier does it
         self._shift = torch.tensor(-mean / std, dtype=torch.float32, device=device)
         self._labels = order.labels[order.train]
-        self._groups = [order.groups[row] for row in order.train.tolist()]
+        self._whose = [order.whose[row] for row in order.train.tolist()]
         self._sampling = Sampling.from_mapping(order.recipe.sampling)
         self._freeze()
         self._forward, source, self._validation = self._sources(pixels)
@@ -60,7 +60,7 @@ class StageWork:
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return what the epoch of that number, counted over all stages, shows."""
-        return self._sampling.epoch(self._labels, epoch, self._order.seed, self._groups)
+        return self._sampling.epoch(self._labels, epoch, self._order.seed, self._whose)
 
     def batches(self, plan: EpochPlan) -> int:
         return len(batch_bounds(len(plan), self._stage.batch_size, self._processes.count))

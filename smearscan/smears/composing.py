@@ -44,6 +44,7 @@ class Composed:
     background: RealBackground
     folders: tuple[CellFolder, ...]
     choices: tuple[CellChoice, ...]
+    pools: tuple[CellPool, ...]  # the cells of each folder and staining, with how their colours were changed
 
     def write_contents(self, path: Path) -> None:
         """Write what the slide was made of, as JSON."""
@@ -109,26 +110,29 @@ def compose(
         raise ConfigError("A composed slide holds real pictures only: smudge_fraction and debris_per_mm2 must be 0.")
     if not cells:
         raise ConfigError("A composed slide needs at least one folder of --cells.")
-    chosen = tuple(choose_cells(read_cell_folder(each.folder), subjects, split, part) for each in cells)
+    whole = tuple(read_cell_folder(each.folder) for each in cells)
+    chosen = tuple(choose_cells(folder, subjects, split, part) for folder in whole)
     seed = plan.seed if plan.stain is None else plan.stain
     red, green, blue = Stain.from_seed(seed).background.tolist()
     background = RealBackground(
         backgrounds, mpp=plan.mpp, seed=plan.seed, glass=(red, green, blue), field_mpp=field_mpp, exclude=tuple(exclude), most_fields=fields
     )
-    pools = _pools(chosen, cells, background.look, seed)
+    pools = _pools(whole, chosen, cells, background.look, seed)
     sources = _sources(pools, background.look, blast_labels, plan)
     smear = plan_smear(replace(plan, mixture={OTHER: 1.0}, layout="field"), sources, background)
-    return Composed(smear, background, chosen, tuple(cells))
+    return Composed(smear, background, chosen, tuple(cells), tuple(pools))
 
 
-def _pools(chosen: Sequence[CellFolder], cells: Sequence[CellChoice], look: Look, seed: int) -> list[CellPool]:
+def _pools(whole: Sequence[CellFolder], chosen: Sequence[CellFolder], cells: Sequence[CellChoice], look: Look, seed: int) -> list[CellPool]:
+    """Return the chosen cells, changed as all that were stained alike: who is on a slide must not change the laboratory."""
     rng = np.random.default_rng([seed, 0xCE11])
     variation = np.exp(rng.normal(0, _STRENGTH_SPREAD)) * np.exp(rng.normal(0, _HUE_SPREAD, 3))
     pools = []
-    for folder, each in zip(chosen, cells, strict=True):
+    for every, folder, each in zip(whole, chosen, cells, strict=True):
         for staining in sorted({cell.staining for cell in folder.cells}):
-            part = [cell for cell in folder.cells if cell.staining == staining]
-            pools.append(make_pool(part, each.share * len(part) / len(folder.cells), each.mpp, look, variation))
+            alike, part = (tuple(cell for cell in of.cells if cell.staining == staining) for of in (every, folder))
+            pool = make_pool(alike, each.share * len(part) / len(folder.cells), each.mpp, look, variation)
+            pools.append(replace(pool, cells=part))
     return pools
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ NUCLEUS: Triple = (0.70, 1.42, 0.45)
 _CYTOPLASM_LIGHT = 1.13  # glass against the palest cytoplasm, which takes about a tenth of the light
 _TRIES = 60
 _LEAST_DENSITY = 0.05  # of a nucleus, in any colour
-_SAMPLE = 48  # cells from which a folder's stain is taken
+_SAMPLE = 96  # cells from which a folder's stain is taken
 _DARKEST = 0.3  # share of a cell's pixels that is nucleus in every kind of white cell
 _OPTICS_UM = 0.13  # how sharp cut-outs are themselves
 _CELL_SPREAD = 0.03  # from cell to cell of one smear
@@ -91,24 +92,32 @@ class RealCells(CellSource):
 
 def make_pool(cells: Sequence[CellFile], share: float, mpp: float | None, look: Look, variation: NDArray[np.float64]) -> CellPool:
     """Return cells with the change of stain that brings their nuclei to the slide's; `variation` is the slide's own."""
-    rng = np.random.default_rng(len(cells))
-    sample = rng.permutation(len(cells))[: 3 * _SAMPLE].tolist()
-    opened = [(cells[row], found) for row in sample if (found := read_pasteable(cells[row].path)) is not None][:_SAMPLE]
-    if not opened:
-        raise ConfigError(f"None of {len(sample)} cells around {cells[0].path} is whole and large enough to be laid on a slide.")
+    sample = _sample(cells)
     if mpp is None and any(cell.mpp is None for cell in cells):
         raise ConfigError(f"{cells[0].path} does not say its microns per pixel. Give them with --cells-mpp.")
-    glass = opened[0][0].glass or _glass([found for _, found in opened])
-    nuclei = np.median([_nucleus(found, glass) for _, found in opened], axis=0)
+    glass = _glass(sample)
+    nuclei = np.median([_nucleus(found, glass) for _, found in sample], axis=0)
     # A nucleus may let more blue through than the glass beside it: its density there is then next to none.
     target = np.array(NUCLEUS if look.nucleus is None else np.sqrt(np.array(NUCLEUS) * np.maximum(look.nucleus, _LEAST_DENSITY)))
     gain = np.clip(target * variation / np.maximum(nuclei, _LEAST_DENSITY), 0.35, 2.5)
     return CellPool(tuple(cells), share, mpp, glass, (float(gain[0]), float(gain[1]), float(gain[2])))
 
 
-def _glass(found: Sequence[Pasteable]) -> Triple:
-    """Guess the glass that a folder's cells lay on: neutral, and somewhat brighter than the palest of them."""
-    palest = [float(np.percentile(cell.rgb[cell.mask].max(axis=1), 99.5)) for cell in found]
+def _sample(cells: Sequence[CellFile]) -> list[tuple[CellFile, Pasteable]]:
+    """Return cells by which a folder's stain is told; the same for the same folder."""
+    chosen = np.random.default_rng(len(cells)).permutation(len(cells))[: 3 * _SAMPLE].tolist()
+    opened = ((cells[row], found) for row in chosen if (found := read_pasteable(cells[row].path)) is not None)
+    sample = list(islice(opened, _SAMPLE))
+    if not sample:
+        raise ConfigError(f"None of {len(chosen)} cells around {cells[0].path} is whole and large enough to be laid on a slide.")
+    return sample
+
+
+def _glass(sample: Sequence[tuple[CellFile, Pasteable]]) -> Triple:
+    """Return the glass that the folder says; or guess it: neutral, and somewhat brighter than the palest of the cells."""
+    if said := sample[0][0].glass:
+        return said
+    palest = [float(np.percentile(found.rgb[found.mask].max(axis=1), 99.5)) for _, found in sample]
     level = min(float(np.percentile(palest, 95)) * _CYTOPLASM_LIGHT, 250.0)
     return (level, level, level)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from classifiers.card import ModelCard, StainReference
 from smearscan import crops, staining
 from smearscan.errors import OutputError
-from smearscan.results import Picture
+from smearscan.results import Picture, Staining
 from smearscan.smears.composing import Composed
 
 BLAST, OTHER, NOTHING = "blast", "other", "no white cell"
@@ -73,10 +73,17 @@ class Line:
         return (self.file, self.label, ROLES[self.label], self.subject, self.group, self.view, self.cell, size)
 
 
-def cut_slide(
-    composed: Composed, folder: Path, name: str, shape: Shape, *, groups: Mapping[str, str], empty: float, seed: int
-) -> list[Line]:
-    """Write the crops of a composed slide below `folder` and return their lines.
+@dataclass(frozen=True)
+class CutSlide:
+    """The crops of a slide, in its own colours, and how it is stained."""
+
+    lines: list[Line]
+    crops: NDArray[np.uint8]
+    staining: Staining | None
+
+
+def cut_slide(composed: Composed, name: str, shape: Shape, *, groups: Mapping[str, str], empty: float, seed: int) -> CutSlide:
+    """Cut a composed slide up.
 
     `groups` says of a cell's file which group may not be parted, where that is more than its folder says; `empty` is how
     many crops without a cell are cut for each cell.
@@ -90,8 +97,7 @@ def cut_slide(
     centres = np.concatenate([places + rng.normal(0, SHIFTED, places.shape) * diameters[:, None], beside])
     boxes = np.concatenate([centres - 8, centres + 8], axis=1)
     size = (picture.shape[1], picture.shape[0])
-    stained = staining.of_picture(picture, smear.plan.mpp)
-    cut = crops.in_known_stain(crops.cut(picture, (0, 0), boxes, shape.card, slide_size=size, mpp=smear.plan.mpp), shape.card, stained)
+    cut = crops.cut(picture, (0, 0), boxes, shape.card, slide_size=size, mpp=smear.plan.mpp)
     lines = [
         Line(f"{name}/{row}.png", cell.kind, origin["subject"], group, "composed", origin["file"], cell.diameter * smear.plan.mpp)
         for row, (cell, origin, group) in enumerate(zip(truth, origins, own, strict=True))
@@ -101,15 +107,19 @@ def cut_slide(
         away = np.hypot(*(places - place).T)
         nearest = int(away.argmin())
         lines.append(Line(f"{name}/{row}.png", NOTHING, "", own[nearest] if away[nearest] < reach else name, "composed", ""))
-    _write(folder, zip(lines, cut, strict=True))
+    return CutSlide(lines, cut, staining.of_picture(picture, smear.plan.mpp))
+
+
+def write_crops(folder: Path, crops_: Iterable[tuple[Line, Picture]]) -> list[Line]:
+    """Write crops below `folder`, each where its line says, and return the lines."""
+    lines = []
+    for line, picture in crops_:
+        path = folder / line.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+            raise OutputError(f"{path} cannot be written. Make room there, or choose another folder.")
+        lines.append(line)
     return lines
-
-
-def write_alone(folder: Path, cells: Iterable[tuple[Line, Picture]]) -> list[Line]:
-    """Write crops that show a cell on black and return their lines."""
-    written = list(cells)
-    _write(folder, written)
-    return [line for line, _ in written]
 
 
 def write_table(path: Path, lines: Sequence[Line]) -> None:
@@ -149,11 +159,3 @@ def _beside(
                 found.append((float(x), float(y)))
                 break
     return np.array(found).reshape(-1, 2)
-
-
-def _write(folder: Path, pictures: Iterable[tuple[Line, Picture]]) -> None:
-    for line, picture in pictures:
-        path = folder / line.file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]):
-            raise OutputError(f"{path} cannot be written. Make room there, or choose another folder.")

@@ -187,6 +187,21 @@ def test_stain_changes_densities_and_no_others() -> None:
     assert all((made == 255).all() for made in outcomes(make({"step": "stain", "offset": 0}), white, 10)), "no stain, nothing to change"
 
 
+def test_strength_multiplies_densities_against_the_glass_of_the_crops() -> None:
+    crop = np.full((4, 4, 3), (60, 30, 70), np.uint8)
+    crop[0] = 0
+    crop[1] = 138
+    made = outcomes(make({"step": "strength", "glass": 138, "together": 0.1, "apart": 0.0}), crop, 300)
+    assert all((each[0] == 0).all() and (each[1] == 138).all() for each in made), "what is no stain stays"
+    factors = np.array([np.log(139 / (each[2, 0] + 1.0)) for each in made]) / np.log(139 / (crop[2, 0] + 1.0))
+    np.testing.assert_allclose(np.log(factors).std(axis=0), 0.1, rtol=0.15)
+    np.testing.assert_allclose(factors[:, 0], factors[:, 1], atol=0.02)
+    apart = np.array([each[2, 0] for each in outcomes(make({"step": "strength", "glass": 138, "together": 0.0, "apart": 0.1}), crop, 300)])
+    assert abs(np.corrcoef(apart[:, 0], apart[:, 1])[0, 1]) < 0.2
+    same = make({"step": "strength", "glass": 138, "together": 0, "apart": 0})(crop, generator(0, 0, 0))
+    np.testing.assert_array_equal(same, crop)
+
+
 def test_brightness_and_contrast_go_as_far_as_told() -> None:
     crop = cell()
     inside = crop.any(axis=2)

@@ -74,6 +74,21 @@ def test_which_cells_of_a_subject_are_shown_is_drawn_anew() -> None:
         sampling.epoch(labels, 0, 0)
 
 
+def test_of_ever_more_cells_of_a_subject_only_the_root_tells() -> None:
+    labels = np.repeat([0, 0, 1, 1], [900, 100, 400, 100])
+    whose = np.repeat(["many", "few", "many", ""], [900, 100, 400, 100]).tolist()
+    sampling = Sampling.from_mapping({"weights": "subjects"})
+    shown = np.zeros(len(labels))
+    for epoch in range(40):
+        made = sampling.epoch(labels, epoch, 3, whose)
+        assert len(made) == len(labels)
+        shown += np.bincount(made.index, minlength=len(labels))
+    parts = np.array([shown[:900].sum(), shown[900:1000].sum(), shown[1000:1400].sum(), shown[1400:].sum()])
+    np.testing.assert_allclose(parts / parts.sum(), np.array([30, 10, 20, 10]) / 70, atol=0.01)
+    with pytest.raises(ClassifierError, match="weights needs to know whose each cell is"):
+        sampling.epoch(labels, 0, 0)
+
+
 @given(labels=labelled, number=st.integers(1, 50))
 @settings(max_examples=60, deadline=None)
 def test_sizes_are_those_that_are_asked_for(labels: Labels, number: int) -> None:

@@ -30,7 +30,7 @@ from smearscan.smears.quilting import cheapest_line, keep_whole
 from smearscan.smears.real_backgrounds import Look, RealBackground, turned_place
 from smearscan.smears.real_cells import make_pool
 from smearscan.smears.soft_edges import read_pasteable
-from smearscan.smears.training_cells import Shape, cut_slide, read_table, write_table
+from smearscan.smears.training_cells import Shape, cut_slide, read_table, write_crops, write_table
 
 FIELD_MPP, CELL_MPP = 0.19, 0.08
 PLAN = SmearPlan(1300, 1100, 0.25, seed=3, white_cells=18, blast_fraction=1 / 3, smudge_fraction=0, debris_per_mm2=0)
@@ -378,7 +378,8 @@ def test_a_slide_of_real_pictures_holds_the_cells_that_its_truth_names(data_fold
 def test_crops_to_train_with_show_the_cell_that_their_line_names_or_none(composed: Composed, tmp_path: Path) -> None:
     shape = Shape(crop_px=64, crop_um=16.0)
     groups = {origin["file"]: "one person" for origin in composed.smear.origins if origin["subject"] == "A1"}
-    lines = cut_slide(composed, tmp_path, "slide", shape, groups=groups, empty=0.5, seed=1)
+    cut = cut_slide(composed, "slide", shape, groups=groups, empty=0.5, seed=1)
+    lines = write_crops(tmp_path, zip(cut.lines, cut.crops, strict=True))
     write_table(tmp_path / "crops.csv", lines)
     assert read_table(tmp_path / "crops.csv") == [replace(line, diameter_um=round(line.diameter_um, 2)) for line in lines]
     samples = load(tmp_path)
@@ -396,9 +397,17 @@ def test_crops_to_train_with_show_the_cell_that_their_line_names_or_none(compose
 def test_the_same_seed_cuts_the_same_crops(composed: Composed, tmp_path: Path) -> None:
     shape = Shape(crop_px=32, crop_um=16.0)
     for name in ("one", "two"):
-        write_table(tmp_path / name / "crops.csv", cut_slide(composed, tmp_path / name, "slide", shape, groups={}, empty=0.5, seed=1))
+        cut = cut_slide(composed, "slide", shape, groups={}, empty=0.5, seed=1)
+        write_table(tmp_path / name / "crops.csv", write_crops(tmp_path / name, zip(cut.lines, cut.crops, strict=True)))
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
     assert all((tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes() for path in files)
+
+
+def test_who_is_on_a_slide_does_not_change_how_the_laboratory_stained(fields: Path, cells: Path, composed: Composed) -> None:
+    one_pair = compose(PLAN, [CellChoice(cells, mpp=CELL_MPP)], fields, field_mpp=FIELD_MPP, subjects=("A1", "H2"))
+    assert {cell.subject for cell in one_pair.pools[0].cells} == {"A1", "H2"}
+    assert one_pair.pools[0].gain == composed.pools[0].gain
+    assert one_pair.pools[0].glass == composed.pools[0].glass
 
 
 def test_a_nucleus_that_lets_more_blue_through_than_glass_makes_no_hole(cells: Path) -> None:
