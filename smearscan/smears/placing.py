@@ -16,7 +16,7 @@ from smearscan.smears.plan import SmearPlan, Stream
 
 APART = 1.25  # centres are at least so many mean diameters apart, so that no two cells are one
 _THROWS = 512
-_IDLE_ROUNDS = 150  # without a single new cell: then the slide is full
+_IDLE_ROUNDS = 1000  # without a single new cell: then the slide is full
 
 Weight = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float32]]
 

@@ -195,7 +195,7 @@ def test_strength_multiplies_densities_against_the_glass_of_the_crops() -> None:
     assert all((each[0] == 0).all() and (each[1] == 138).all() for each in made), "what is no stain stays"
     factors = np.array([np.log(139 / (each[2, 0] + 1.0)) for each in made]) / np.log(139 / (crop[2, 0] + 1.0))
     np.testing.assert_allclose(np.log(factors).std(axis=0), 0.1, rtol=0.15)
-    np.testing.assert_allclose(factors[:, 0], factors[:, 1], atol=0.02)
+    np.testing.assert_allclose(factors[:, 0], factors[:, 1], atol=0.04)  # values are whole numbers
     apart = np.array([each[2, 0] for each in outcomes(make({"step": "strength", "glass": 138, "together": 0.0, "apart": 0.1}), crop, 300)])
     assert abs(np.corrcoef(apart[:, 0], apart[:, 1])[0, 1]) < 0.2
     same = make({"step": "strength", "glass": 138, "together": 0, "apart": 0})(crop, generator(0, 0, 0))
