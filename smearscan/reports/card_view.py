@@ -174,7 +174,8 @@ def _stain(stain: Mapping[str, Any] | None) -> str:
     if stain is None:
         return "crops keep the colours of their slide"
     densities = " ".join(f"{value:.2f}" for value in stain["nucleus"])
-    return f"a slide's crops are changed alike, so that its nuclei have the optical densities {densities} (red, green, blue)"
+    glass = " ".join(f"{value:.0f}" for value in stain["glass"])
+    return f"a slide's crops are changed alike: glass of {glass}, nuclei of the optical densities {densities} (red, green, blue)"
 
 
 def _network(network: Mapping[str, Any]) -> str:
