@@ -62,6 +62,7 @@ SAID: dict[str, object] = {
         "On composed slides one blast in four is not flagged, one in five lymphoid cells of healthy persons is called blast and one in "
         "fifty of the other white cells: a slide without a blast reads 3 to 22 %. In real fields of two of the field sets it is one "
         "normal white cell in thirty-five.",
+        "Which rule sets the threshold was settled after composed slides had been looked at, so what is said of those is somewhat kind.",
         "A run brings a slide to the stain of C-NMC's nuclei as far as the slide's own nuclei tell it. A tenth more or less of the stain "
         "than that changes few calls; what another hue does was not measured.",
         "Trained on cut-out lymphoid cells of one laboratory; on your stain it must be trained again or checked: smearscan evaluate.",
