@@ -191,7 +191,7 @@ def stain_tests(black: Said, models: FoldModels) -> Records:
     known = models.classifier(models.numbers[0]).card.stain
     assert known is not None
     for times in STAIN_CHANGES:
-        said = ask(stained(black.cells, times, round(known.glass[0])), models)
+        said = ask(stained(black.cells, times, known), models)
         blast, groups = said.cells.blast, np.array(said.cells.groups)
         tests.append(metric_record("AUROC", judge(said).metrics["auc"], question="What does it tell by then?", on=said.cells.name))
         for kind, rows in (("Blasts", blast), ("Normal cells", ~blast)):

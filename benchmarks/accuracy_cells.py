@@ -18,7 +18,7 @@ from fold_models import FoldModels
 from numpy.typing import NDArray
 from training_crops import BLACK, FIELD_SETS, in_their_fields, on_black
 
-from classifiers.card import ModelCard
+from classifiers.card import ModelCard, StainReference
 from classifiers.datasets import Samples, checking, load
 from classifiers.evaluation.intervals import DRAWS, draw_groups, interval_of, with_intervals
 from classifiers.evaluation.records import Bin, Metric, Question, Sizes, Spread, SubjectRow
@@ -26,7 +26,7 @@ from classifiers.evaluation.reliability import reliability_bins
 from classifiers.evaluation.sizes import cell_areas, compare_sizes
 from classifiers.evaluation.subjects import proportion, spread_over, subject_rows
 from smearscan import crops, staining
-from smearscan.results import Picture
+from smearscan.results import Picture, Staining
 from smearscan.slides import open_slide
 from smearscan.smears import origins_path
 
@@ -186,12 +186,14 @@ def in_each_others_size(cells: Cells, areas: NDArray[np.float64]) -> Cells:
     return resized(cells, np.where(cells.blast, of_others / of_blasts, of_blasts / of_others), "C-NMC, in the other kind's size")
 
 
-def stained(cells: Cells, times: float, glass: int) -> Cells:
-    """Return cells on black, which lay on `glass`, with so many times the stain, in every colour."""
-    densities = np.log((glass + 1.0) / (np.arange(256) + 1.0))
-    table = np.clip(np.rint((glass + 1.0) * np.exp(-times * densities) - 1.0), 0, 255).astype(np.uint8)
+def stained(cells: Cells, times: float, known: StainReference) -> Cells:
+    """Return cells on black, which are stained as a card knows it, with so many times the stain, in every colour."""
+    red, green, blue = (round(level) for level in known.glass)
+    once = Staining((red, green, blue), (1.0, 1.0, 1.0), len(cells.crops))
+    table = crops.colour_table(once, replace(known, nucleus=(times, times, times)))
     beside = cells.crops.max(axis=3, keepdims=True) < BLACK
-    return replace(cells, name=f"C-NMC, {times:g} times the stain", crops=np.where(beside, cells.crops, table[cells.crops]))
+    changed = np.stack([cv2.LUT(crop, table) for crop in cells.crops])
+    return replace(cells, name=f"C-NMC, {times:g} times the stain", crops=np.where(beside, cells.crops, changed))
 
 
 def composed(slides: Sequence[Path], card: ModelCard, groups: Mapping[str, str]) -> tuple[Cells, Cells]:

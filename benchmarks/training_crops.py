@@ -135,11 +135,11 @@ def slides_of(cnmc: Samples) -> list[Slide]:
 def lay(source: Source, slide: Slide) -> Laid:
     """Lay out one slide and cut it up, unless that was done; each has a staining of its own."""
     folder = source.crops / UNCOLOURED
-    facts = folder / f"{slide.name}.json"
-    if facts.is_file():
+    facts, table = folder / f"{slide.name}.json", folder / f"{slide.name}.csv"
+    if table.is_file():
         said = json.loads(facts.read_text(encoding="utf-8"))
         stained = Staining(**said["staining"]) if said["staining"] else None
-        return Laid(read_table(folder / f"{slide.name}.csv"), stained, said["glass"], said["gain"])
+        return Laid(read_table(table), stained, said["glass"], said["gain"])
     cv2.setNumThreads(1)
     plan = SmearPlan(
         *(SIDE, SIDE, MPP),
@@ -159,11 +159,12 @@ def lay(source: Source, slide: Slide) -> Laid:
         exclude=test_fields(source.data),
     )
     cut = cut_slide(composed, slide.name, Shape(CROP_PX, CROP_UM), groups=source.groups, empty=EMPTY, seed=slide.number)
-    write_table(folder / f"{slide.name}.csv", write_crops(folder, zip(cut.lines, cut.crops, strict=True)))
+    lines = write_crops(folder, zip(cut.lines, cut.crops, strict=True))
     pool = composed.pools[0]  # the first folder has one staining
-    laid = Laid(cut.lines, cut.staining, pool.glass, pool.gain)
-    facts.write_text(json.dumps({name: value for name, value in asdict(laid).items() if name != "lines"}), encoding="utf-8")
-    return laid
+    said = {"staining": cut.staining and asdict(cut.staining), "glass": pool.glass, "gain": pool.gain}
+    facts.write_text(json.dumps(said), encoding="utf-8")
+    write_table(table, lines)  # last: a slide whose table is there is whole
+    return Laid(lines, cut.staining, pool.glass, pool.gain)
 
 
 def stain_of_cnmc(laid: Sequence[Laid]) -> StainReference:
@@ -179,9 +180,8 @@ def stain_of_cnmc(laid: Sequence[Laid]) -> StainReference:
 
 def coloured(laid: Laid, folder: Path, shape: Shape) -> Iterator[tuple[Line, Picture]]:
     """Yield a slide's crops in the stain that is asked for."""
-    for line in laid.lines:
-        crop = read_picture(folder / UNCOLOURED / line.file)
-        yield line, crops.in_known_stain(crop[None], shape.card, laid.staining)[0]
+    own = np.stack([read_picture(folder / UNCOLOURED / line.file) for line in laid.lines])
+    yield from zip(laid.lines, crops.in_known_stain(own, shape.card, laid.staining), strict=True)
 
 
 def test_fields(data: Path) -> list[str]:
