@@ -41,7 +41,7 @@ class CellFile:
     group: str = ""
     mpp: float | None = None
     glass: tuple[float, float, float] | None = None  # RGB of the glass that it lay on, where that is known
-    staining: str = ""  # cells of one folder that differ in it come from different laboratories
+    staining: str = ""  # cells of one folder that differ in it were not stained alike: by other laboratories, or on other smears
     cut_by_frame: bool = False  # the cell goes on beyond the picture that it was cut from
 
 

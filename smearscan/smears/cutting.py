@@ -87,8 +87,8 @@ def read_annotations(root: Path) -> list[Annotated]:
 def cut_white_cells(root: Path, out: Path, *, mpp: float | None = None, label: str = "other", limit: int | None = None) -> int:
     """Cut the white cells of a set's fields into `out`, with a manifest.csv; return how many.
 
-    Pictures of one size are taken to come from one laboratory; without `mpp` also to have one scale, which is taken from
-    their red cells.
+    Pictures of one size are taken to have one scale, which without `mpp` is taken from their red cells. Nobody says which pictures
+    are of one smear, and sets hold those of many: what says how cells were stained is the picture that they are cut out of.
     """
     cells: list[tuple[Annotated, Size, CutCell]] = []
     for field in read_annotations(root):
@@ -118,7 +118,7 @@ def cut_white_cells(root: Path, out: Path, *, mpp: float | None = None, label: s
                         "",
                         field.path.stem,
                         field.path.name,
-                        "x".join(map(str, size)),
+                        field.path.stem,
                         scale,
                         f"{_GLASS:g}",
                         *place,

@@ -1,13 +1,14 @@
 """Real cells as a source for smears: cut-outs brought to the slide's scale, stain, sharpness and noise.
 
-All cells of a folder get the same change of stain. What tells a cell from its neighbours (a paler nucleus, a darker one)
-is left as it was; only the laboratory is changed.
+All cells of a folder that were stained alike get the same change of stain. What tells a cell from its neighbours (a paler nucleus,
+a darker one) is left as it was; only the laboratory is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 import cv2
@@ -28,10 +29,14 @@ NUCLEUS: Triple = (0.70, 1.42, 0.45)
 _CYTOPLASM_LIGHT = 1.13  # glass against the palest cytoplasm, which takes about a tenth of the light
 _TRIES = 60
 _LEAST_DENSITY = 0.05  # of a nucleus, in any colour
+_NO_COLOUR = 0.1  # of its density in green: where a nucleus has no more in a colour, the camera did not see that colour's stain
+_GREEN = 1
+_GAINS = 0.3, 3.5  # of density
 _SAMPLE = 96  # cells from which a folder's stain is taken
 _DARKEST = 0.3  # share of a cell's pixels that is nucleus in every kind of white cell
 _OPTICS_UM = 0.13  # how sharp cut-outs are themselves
-_CELL_SPREAD = 0.03  # from cell to cell of one smear
+_CELL_SPREAD = 0.03  # from cell to cell of one smear, beside what they differ in themselves
+_OWN_SPREAD = 0.1  # what nuclei of one smear differ in themselves
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class CellPool:
     mpp: float | None  # for cells that do not say their own
     glass: Triple
     gain: Triple  # what turns their density into the slide's
+    colours: tuple[int, ...] = (0, 1, 2)  # from which of their own colours each of the slide's is made
+    spread: float = _CELL_SPREAD  # of the density, from cell to cell
 
 
 class RealCells(CellSource):
@@ -59,8 +66,8 @@ class RealCells(CellSource):
         pool, cell, found = self._pick(rng)
         scale = _scale(pool, cell) / mpp
         diameter = _diameter(found, scale)
-        strength = np.array(pool.gain) * np.exp(rng.normal(0, _CELL_SPREAD)) * np.exp(rng.normal(0, _CELL_SPREAD / 2, 3))
-        density = np.log(np.array(pool.glass) + 1.0) - np.log(found.rgb.astype(np.float64) + 1.0)
+        strength = np.array(pool.gain) * np.exp(rng.normal(0, pool.spread)) * np.exp(rng.normal(0, _CELL_SPREAD / 2, 3))
+        density = (np.log(np.array(pool.glass) + 1.0) - np.log(found.rgb.astype(np.float64) + 1.0))[..., pool.colours]
         light = np.array(self._look.glass) * np.exp(-np.maximum(density, -0.05) * strength)
         layers = np.dstack([light, found.mask * 255.0]).astype(np.float32)
         layers = _placed(layers, found.centre, scale, diameter, turn=float(rng.uniform(0, 360)), flip=bool(rng.random() < 0.5))
@@ -81,8 +88,8 @@ class RealCells(CellSource):
 
     def _pick(self, rng: np.random.Generator) -> tuple[CellPool, CellFile, Pasteable]:
         """Choose a cell; those that were badly cut out are passed over."""
-        pool = self._pools[int(rng.choice(len(self._pools), p=self._shares))]
         for _ in range(_TRIES):
+            pool = self._pools[int(rng.choice(len(self._pools), p=self._shares))]
             cell = pool.cells[int(rng.integers(len(pool.cells)))]
             found = read_pasteable(cell.path)
             if found is not None:
@@ -90,27 +97,47 @@ class RealCells(CellSource):
         raise ConfigError(f"{_TRIES} cells in a row, the last being {cell.path}, are cut off, bitten into or tiny. Choose other --cells.")
 
 
-def make_pool(cells: Sequence[CellFile], share: float, mpp: float | None, look: Look, variation: NDArray[np.float64]) -> CellPool:
-    """Return cells with the change of stain that brings their nuclei to the slide's; `variation` is the slide's own."""
-    sample = _sample(cells)
+@dataclass(frozen=True)
+class OwnStain:
+    """How cells that were stained alike are stained themselves."""
+
+    glass: Triple
+    nuclei: Triple  # density of the median cell's
+    cells: int  # that told it
+
+
+def make_pool(cells: tuple[CellFile, ...], share: float, mpp: float | None, look: Look, variation: NDArray[np.float64]) -> CellPool | None:
+    """Return cells with the change of stain that brings their nuclei to the slide's; None where no cell can tell their stain.
+
+    `variation` is the slide's own. A colour that the cells' nuclei have no density in is made from their green: some cameras see
+    nothing of the stain in blue, where every smear's nuclei have some.
+    """
+    own = own_stain(cells)
+    if own is None:
+        return None
     if mpp is None and any(cell.mpp is None for cell in cells):
         raise ConfigError(f"{cells[0].path} does not say its microns per pixel. Give them with --cells-mpp.")
-    glass = _glass(sample)
-    nuclei = np.median([_nucleus(found, glass) for _, found in sample], axis=0)
+    colours = tuple(_GREEN if density < _NO_COLOUR * own.nuclei[_GREEN] else colour for colour, density in enumerate(own.nuclei))
     # A nucleus may let more blue through than the glass beside it: its density there is then next to none.
     target = np.array(NUCLEUS if look.nucleus is None else np.sqrt(np.array(NUCLEUS) * np.maximum(look.nucleus, _LEAST_DENSITY)))
-    gain = np.clip(target * variation / np.maximum(nuclei, _LEAST_DENSITY), 0.35, 2.5)
-    return CellPool(tuple(cells), share, mpp, glass, (float(gain[0]), float(gain[1]), float(gain[2])))
+    nuclei = np.maximum([own.nuclei[colour] for colour in colours], _LEAST_DENSITY)
+    red, green, blue = np.clip(target * variation / nuclei, *_GAINS).tolist()
+    # Cells brought to the slide's stain by few have lost what those few differ in.
+    spread = float(np.hypot(_CELL_SPREAD, _OWN_SPREAD / np.sqrt(own.cells)))
+    return CellPool(cells, share, mpp, own.glass, (red, green, blue), colours, spread)
 
 
-def _sample(cells: Sequence[CellFile]) -> list[tuple[CellFile, Pasteable]]:
-    """Return cells by which a folder's stain is told; the same for the same folder."""
+@lru_cache(maxsize=4096)  # many slides are made of the same folders
+def own_stain(cells: tuple[CellFile, ...]) -> OwnStain | None:
+    """Return how cells are stained, by a sample that is the same for the same cells; None where none of them is whole."""
     chosen = np.random.default_rng(len(cells)).permutation(len(cells))[: 3 * _SAMPLE].tolist()
     opened = ((cells[row], found) for row in chosen if (found := read_pasteable(cells[row].path)) is not None)
     sample = list(islice(opened, _SAMPLE))
     if not sample:
-        raise ConfigError(f"None of {len(chosen)} cells around {cells[0].path} is whole and large enough to be laid on a slide.")
-    return sample
+        return None
+    glass = _glass(sample)
+    red, green, blue = np.median([_nucleus(found, glass) for _, found in sample], axis=0).tolist()
+    return OwnStain(glass, (red, green, blue), len(sample))
 
 
 def _glass(sample: Sequence[tuple[CellFile, Pasteable]]) -> Triple:
@@ -124,7 +151,8 @@ def _glass(sample: Sequence[tuple[CellFile, Pasteable]]) -> Triple:
 
 def _nucleus(found: Pasteable, glass: Triple) -> NDArray[np.float64]:
     density = np.log(np.array(glass) + 1.0) - np.log(found.rgb[found.mask].astype(np.float64) + 1.0)
-    dark = density[:, 1] >= np.quantile(density[:, 1], 1 - _DARKEST)
+    red = density[:, 0]  # which the granules of an eosinophil, as dark as its nucleus in green, let through
+    dark = red >= np.quantile(red, 1 - _DARKEST)
     return np.asarray(np.median(density[dark], axis=0), np.float64)
 
 

@@ -12,6 +12,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -21,7 +22,10 @@ from classifiers.card import ModelCard, StainReference
 from smearscan import crops, staining
 from smearscan.errors import OutputError
 from smearscan.results import Picture, Staining
+from smearscan.slides import open_slide
 from smearscan.smears.composing import Composed
+from smearscan.smears.output import write_smear
+from smearscan.smears.painting import Smear
 
 BLAST, OTHER, NOTHING = "blast", "other", "no white cell"
 ROLES = {BLAST: "blast", OTHER: "other", NOTHING: "excluded"}
@@ -75,7 +79,7 @@ class Line:
 
 @dataclass(frozen=True)
 class CutSlide:
-    """The crops of a slide, in its own colours, and how it is stained."""
+    """The crops of a slide, in its own colours, and how a run tells its stain."""
 
     lines: list[Line]
     crops: NDArray[np.uint8]
@@ -83,13 +87,14 @@ class CutSlide:
 
 
 def cut_slide(composed: Composed, name: str, shape: Shape, *, groups: Mapping[str, str], empty: float, seed: int) -> CutSlide:
-    """Cut a composed slide up.
+    """Cut a composed slide up, of a file, as a run would: JPEG blurs colours, and with them what tells a stain.
 
     `groups` says of a cell's file which group may not be parted, where that is more than its folder says; `empty` is how
     many crops without a cell are cut for each cell.
     """
     smear, rng = composed.smear, np.random.default_rng([seed, 0x7EAC])
-    picture, truth, origins = smear.picture(), smear.truth, smear.origins
+    truth, origins = smear.truth, smear.origins
+    picture, stained = _as_written(smear)
     places = np.array([(cell.x, cell.y) for cell in truth])
     diameters = np.array([cell.diameter for cell in truth])
     own = [groups.get(origin["file"], f"{origin['folder']}/{origin['group'] or origin['file']}") for origin in origins]
@@ -107,7 +112,16 @@ def cut_slide(composed: Composed, name: str, shape: Shape, *, groups: Mapping[st
         away = np.hypot(*(places - place).T)
         nearest = int(away.argmin())
         lines.append(Line(f"{name}/{row}.png", NOTHING, "", own[nearest] if away[nearest] < reach else name, "composed", ""))
-    return CutSlide(lines, cut, staining.of_picture(picture, smear.plan.mpp))
+    return CutSlide(lines, cut, stained)
+
+
+def _as_written(smear: Smear) -> tuple[Picture, Staining | None]:
+    """Return a smear as it comes out of its file, and how it is stained."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "slide.tif"
+        write_smear(smear, path, workers=1)
+        with open_slide(path) as slide:
+            return slide.read((0, 0, slide.info.width, slide.info.height)), staining.look(slide)
 
 
 def write_crops(folder: Path, crops_: Iterable[tuple[Line, Picture]]) -> list[Line]:

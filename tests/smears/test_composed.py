@@ -28,7 +28,7 @@ from smearscan.smears.cutting import cut_white_cells, read_annotations
 from smearscan.smears.field_pictures import read_field
 from smearscan.smears.quilting import cheapest_line, keep_whole
 from smearscan.smears.real_backgrounds import Look, RealBackground, turned_place
-from smearscan.smears.real_cells import make_pool
+from smearscan.smears.real_cells import make_pool, own_stain
 from smearscan.smears.soft_edges import read_pasteable
 from smearscan.smears.training_cells import Shape, cut_slide, read_table, write_crops, write_table
 
@@ -413,5 +413,67 @@ def test_who_is_on_a_slide_does_not_change_how_the_laboratory_stained(fields: Pa
 def test_a_nucleus_that_lets_more_blue_through_than_glass_makes_no_hole(cells: Path) -> None:
     look = Look(glass=(238, 235, 234), blur=1.0, noise=1.0, nucleus=(0.7, 1.4, -0.02))
     found = make_pool(read_cell_folder(cells).cells, 1.0, CELL_MPP, look, np.ones(3))
+    assert found is not None
     assert np.isfinite(found.gain).all()
     assert min(found.gain) > 0
+
+
+def restained(picture: NDArray[np.uint8], times: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """Return a cell on black with so many times the density of each colour, against the glass that `on_black` halves."""
+    glass = Stain.from_seed(0).background / 2
+    density = np.log((glass + 1) / (picture.astype(float) + 1)) * times
+    return np.where(picture.max(axis=2, keepdims=True) > 24, (glass + 1) * np.exp(-density) - 1, 0).clip(0, 255).astype(np.uint8)
+
+
+def folder_of_two_smears(folder: Path, times: tuple[float, float, float]) -> Path:
+    """Write six cells of one smear, and the same cells as another smear shows them."""
+    level = float(Stain.from_seed(0).background.mean() / 2)
+    lines = ["file,label,staining,glass"]
+    for number in range(6):
+        cell = on_black("lymphocyte", number)[0]
+        for smear, picture in (("one", cell), ("two", restained(cell, times))):
+            name = f"normal/{smear}-{number}.png"
+            save(folder / name, picture)
+            lines.append(f"{name},normal,{smear},{level:.1f}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_each_smears_cells_are_brought_to_the_slides_stain(fields: Path, tmp_path: Path) -> None:
+    two = folder_of_two_smears(tmp_path / "two", (0.7, 0.6, 0.8))
+    made = compose(replace(PLAN, blast_fraction=0), [CellChoice(two, mpp=CELL_MPP)], fields, field_mpp=FIELD_MPP)
+    one, other = made.pools
+    assert {cell.staining for cell in one.cells} == {"one"}
+    np.testing.assert_allclose(np.array(other.gain) / one.gain, (1 / 0.7, 1 / 0.6, 1 / 0.8), rtol=0.08)
+
+
+def test_a_colour_that_a_camera_did_not_see_is_made_from_green(fields: Path, tmp_path: Path) -> None:
+    two = folder_of_two_smears(tmp_path / "two", (1.0, 1.0, 0.02))
+    made = compose(replace(PLAN, blast_fraction=0), [CellChoice(two, mpp=CELL_MPP)], fields, field_mpp=FIELD_MPP)
+    assert [pool.colours for pool in made.pools] == [(0, 1, 2), (0, 1, 1)]
+    assert made.pools[0].gain[:2] == pytest.approx(made.pools[1].gain[:2], rel=0.05)
+
+
+def test_cells_of_which_few_tell_the_stain_keep_what_nuclei_of_one_smear_differ_in(cells: Path) -> None:
+    look = Look(glass=(238, 235, 234), blur=1.0, noise=1.0, nucleus=None)
+    every = read_cell_folder(cells).cells
+    many, alone = (make_pool(part, 1.0, CELL_MPP, look, np.ones(3)) for part in (every, every[:1]))
+    assert many is not None
+    assert alone is not None
+    assert 0.1 < alone.spread < 0.12
+    assert many.spread < 0.04
+
+
+def test_smears_without_a_whole_cell_are_passed_over_and_a_folder_without_one_is_refused(fields: Path, tmp_path: Path) -> None:
+    two = folder_of_two_smears(tmp_path / "two", (1.0, 1.0, 1.0))
+    for path in (two / "normal").glob("two-*.png"):
+        save(path, np.zeros((30, 30, 3), np.uint8))
+    plan = replace(PLAN, blast_fraction=0)
+    (left,) = compose(plan, [CellChoice(two, mpp=CELL_MPP)], fields, field_mpp=FIELD_MPP).pools
+    assert {cell.staining for cell in left.cells} == {"one"}
+    read_pasteable.cache_clear()
+    for path in (two / "normal").glob("one-*.png"):
+        save(path, np.zeros((30, 30, 3), np.uint8))
+    own_stain.cache_clear()
+    with pytest.raises(ConfigError, match=r"No cell of .*two is whole and large enough to be laid on a slide"):
+        compose(plan, [CellChoice(two, mpp=CELL_MPP)], fields, field_mpp=FIELD_MPP)
