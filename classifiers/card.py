@@ -35,7 +35,7 @@ class StainReference:
     """The colours that a model knows, to which a slide's are brought before its cells are scored."""
 
     glass: tuple[float, float, float]  # RGB, 0 to 255
-    nucleus: tuple[float, float, float]  # optical density (natural logarithm) of the median white cell's nucleus against that glass, RGB
+    nucleus: tuple[float, float, float]  # optical density (natural logarithm) of a typical granulocyte's nucleus against that glass, RGB
 
     def __post_init__(self) -> None:
         for name in ("glass", "nucleus"):

@@ -1,9 +1,14 @@
 """How strongly white cells' nuclei are stained: the one thing on every smear that takes much of every colour.
 
-Laboratories, days and slides differ in it far more than the cells of one slide do, so it says how a slide was stained.
+Laboratories, days and slides differ in it far more than the nuclei of one slide's granulocytes do, so those say how a slide was stained.
+Nuclei of lymphoid cells do not: how dark they are differs from person to person, and is part of what tells a blast.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -12,35 +17,69 @@ from numpy.typing import NDArray
 from detectors.stain import Stain, density_tables, nucleus_density
 
 SMALLEST_UM2, LARGEST_UM2 = 15.0, 250.0  # of a nucleus: less is a platelet, more are several that touch
+LOBE_UM2 = 40.0  # a smaller piece is a lobe: of the nuclei of healthy persons' lymphocytes nine in ten are larger than 49
+LOBED_SOLIDITY = 0.9  # of its convex outline a lobed nucleus fills less; lymphocytes and blasts fill 0.97 and more
+ENOUGH_LOBED = 10  # from so many on they alone tell the stain
 
 
-def nuclear_densities(picture: NDArray[np.uint8], stain: Stain, mpp: float) -> NDArray[np.float64]:
-    """Return (n, 3): the optical density in red, green and blue of each nucleus, of the darker half of its pixels.
+@dataclass(frozen=True)
+class Nuclei:
+    """What was seen of nuclei."""
 
-    The paler half is where a nucleus thins out, and hangs on where its edge is drawn.
+    densities: NDArray[np.float64]  # (n, 3): optical density in red, green and blue, of the darker half of a nucleus's pixels
+    lobed: NDArray[np.bool_]  # whether it is one of a granulocyte, or a piece of one
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        return cls(
+            np.concatenate([np.zeros((0, 3)), *(each.densities for each in parts)]),
+            np.concatenate([np.zeros(0, np.bool_), *(each.lobed for each in parts)]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.lobed)
+
+    @property
+    def told_by_lobed(self) -> bool:
+        return int(self.lobed.sum()) >= ENOUGH_LOBED
+
+    def telling(self) -> NDArray[np.float64]:
+        """Return the densities of those that tell a smear's stain: lobed ones, or where they are too few the darker half of all.
+
+        The paler half is smudged, thin or hardly stained, in other shares on every smear.
+        """
+        if self.told_by_lobed:
+            return self.densities[self.lobed]
+        sums = self.densities.sum(axis=1)
+        return self.densities[sums >= np.median(sums)] if len(self) else self.densities
+
+
+def measure_nuclei(picture: NDArray[np.uint8], stain: Stain, mpp: float) -> Nuclei:
+    """Measure every nucleus of a picture.
+
+    The paler half of a nucleus's pixels is where it thins out, and hangs on where its edge is drawn. What the picture's edge
+    cuts has no shape of its own, and is not called lobed.
     """
     marked = (nucleus_density(picture, stain.white) >= stain.nucleus).astype(np.uint8)
     marked = cv2.morphologyEx(marked, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.uint8, copy=False)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(marked)
     areas = stats[:, cv2.CC_STAT_AREA] * mpp * mpp
     tables = density_tables(stain.white)
-    found = []
+    densities, lobed = [], []
     for label in range(1, count):
         if not SMALLEST_UM2 <= areas[label] <= LARGEST_UM2:
             continue
         left, top, width, height = stats[label, :4].tolist()
         part = np.s_[top : top + height, left : left + width]
-        pixels = picture[part][labels[part] == label]
-        densities = np.stack([table[pixels[:, channel]] for channel, table in enumerate(tables)], axis=1)
-        found.append(np.median(densities[densities[:, 1] >= np.median(densities[:, 1])], axis=0))
-    return np.array(found, np.float64).reshape(-1, 3)
+        mask = labels[part] == label
+        seen = np.stack([table[picture[part][mask][:, channel]] for channel, table in enumerate(tables)], axis=1)
+        densities.append(np.median(seen[seen[:, 1] >= np.median(seen[:, 1])], axis=0))
+        whole = left > 0 and top > 0 and left + width < picture.shape[1] and top + height < picture.shape[0]
+        lobed.append(whole and (areas[label] < LOBE_UM2 or _solidity(mask) < LOBED_SOLIDITY))
+    return Nuclei(np.array(densities, np.float64).reshape(-1, 3), np.array(lobed, np.bool_))
 
 
-def typical(densities: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the density of a smear's nuclei by those of them that `nuclear_densities` found: the middle of the darker half.
-
-    The paler half is smudged, thin or hardly stained, in other shares on every smear; the darker half varies less.
-    """
-    sums = densities.sum(axis=1)
-    red, green, blue = np.median(densities[sums >= np.median(sums)], axis=0).tolist()
-    return red, green, blue
+def _solidity(mask: NDArray[np.bool_]) -> float:
+    """Return which share of its convex outline a nucleus fills; holes and pieces of pixels count little."""
+    outline = max(cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=cv2.contourArea)
+    return float(mask.sum() / max(cv2.contourArea(cv2.convexHull(outline)), 1.0))

@@ -41,8 +41,9 @@ class Staining:
     """How strongly a slide is stained."""
 
     glass: tuple[int, int, int]  # RGB
-    nucleus: tuple[float, float, float]  # optical density of the median white cell's nucleus against that glass, RGB
-    nuclei: int  # that were measured
+    nucleus: tuple[float, float, float]  # optical density of a typical granulocyte's nucleus against that glass, RGB
+    nuclei: int  # that told it
+    lobed: bool = False  # whether they are lobed ones, as granulocytes have them; else there were too few, and all kinds told
 
 
 @dataclass(frozen=True)

@@ -192,5 +192,6 @@ def staining(info: Mapping[str, Any]) -> str:
     known = info.get("staining")  # no run of an earlier version has it
     if known is None:
         return ""
-    many = "one nucleus" if known["nuclei"] == 1 else f"{known['nuclei']} nuclei"
+    lobed = "lobed " if known.get("lobed") else ""  # no run of an earlier version asks for their shape
+    many = "one nucleus" if known["nuclei"] == 1 else f"{known['nuclei']} {lobed}nuclei"
     return f"scored in the stain that the model knows, told by {many}; pictures have the slide's own colours"
