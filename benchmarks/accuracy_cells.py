@@ -209,19 +209,19 @@ def composed(slides: Sequence[Path], card: ModelCard, groups: Mapping[str, str])
     empty: list[tuple[Picture, bool, str, str]] = []
     for number, path in enumerate(slides):
         rng = np.random.default_rng([number, 0xACC])
-        picture, mpp = whole_picture(path)
+        picture, mpp, stained = whole_picture(path)
         with origins_path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         places = np.array([(float(row["x"]), float(row["y"])) for row in rows])
         diameters = np.array([float(row["diameter"]) for row in rows])
         pushed = places + rng.normal(0, SHIFTED, places.shape) * diameters[:, None]
-        for row, crop in zip(rows, _cut(picture, mpp, pushed, card), strict=True):
+        for row, crop in zip(rows, _cut(picture, mpp, stained, pushed, card), strict=True):
             found.append((crop, row["class"] == "blast", group_of(row), row["file"]))
         spots = rng.uniform(0, 1, (EMPTY_A_SLIDE * 3, 2)) * (picture.shape[1], picture.shape[0])
         away = np.hypot(spots[:, None, 0] - places[:, 0], spots[:, None, 1] - places[:, 1]) / diameters
         spots = spots[away.min(axis=1) >= CLEAR][:EMPTY_A_SLIDE]
         # Of no cell, so of no group; any cell of the slide names the network that saw none of its subjects.
-        empty += [(crop, False, group_of(rows[0]), f"{path.stem}") for crop in _cut(picture, mpp, spots, card)]
+        empty += [(crop, False, group_of(rows[0]), f"{path.stem}") for crop in _cut(picture, mpp, stained, spots, card)]
     return _gathered(COMPOSED, found), _gathered("places without a cell on composed slides", empty)
 
 
@@ -235,11 +235,11 @@ def in_fields(data: Path, cut_outs: Path, card: ModelCard) -> tuple[Cells, Cells
     return _gathered("white cells of real fields", real), _gathered("the same, cut out on black", black)
 
 
-def whole_picture(path: Path) -> tuple[Picture, float]:
-    """Return all of a slide that is small enough for it, and its scale."""
+def whole_picture(path: Path) -> tuple[Picture, float, Staining | None]:
+    """Return all of a slide that is small enough for it, its scale and its stain as a run tells it."""
     with open_slide(path) as slide:
         assert slide.info.mpp is not None
-        return slide.read((0, 0, slide.info.width, slide.info.height)), slide.info.mpp
+        return slide.read((0, 0, slide.info.width, slide.info.height)), slide.info.mpp, staining.look(slide)
 
 
 def sizes_of(said: Said, samples: Samples) -> tuple[Sizes | None, NDArray[np.float64]]:
@@ -257,11 +257,11 @@ def metric_record(name: str, metric: Metric, **more: Any) -> dict[str, Any]:
     return {"name": name, **rounded, **({"note": metric.note} if metric.note else {}), **more}
 
 
-def _cut(picture: Picture, mpp: float, centres: NDArray[np.float64], card: ModelCard) -> NDArray[np.uint8]:
+def _cut(picture: Picture, mpp: float, stained: Staining | None, centres: NDArray[np.float64], card: ModelCard) -> NDArray[np.uint8]:
     boxes = np.concatenate([centres - 8, centres + 8], axis=1)
     size = (picture.shape[1], picture.shape[0])
     cut = crops.cut(picture, (0, 0), boxes, card, slide_size=size, mpp=mpp)
-    return crops.in_known_stain(cut, card, staining.of_picture(picture, mpp))
+    return crops.in_known_stain(cut, card, stained)
 
 
 def _gathered(name: str, found: Sequence[tuple[Picture, bool, str, str]]) -> Cells:

@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--recipe", default=RECIPE, help="another one, to try it")
-    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--precision", default="fp32", help="of the same data fp32 makes the same model on more machines")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     table = make_crops(given.data, given.crops, given.workers)

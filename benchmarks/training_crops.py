@@ -1,8 +1,9 @@
 """Crops to train the bundled classifier with, from the data folder; a part of `benchmarks/train_classifier.py`.
 
 C-NMC's cells and the white cells of the field sets are laid on smears of real red cells and cut out again as `smearscan run` cuts them,
-and shown alone on black; those of the field sets in their fields as well. All crops are brought to the stain of C-NMC's nuclei by the
-nuclei of their slide, field or set, as a run does it.
+and shown alone on black; those of the field sets in their fields as well. All crops are brought to the stain that C-NMC's cells have on
+black: those of slides by what is known of how the slide was stained, so that a cell keeps its own colours, as far as JPEG leaves them;
+those of field sets by their nuclei, as a run does it. How far a run's measure of a slide is off is left to the recipe's augmentation.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from classifiers.card import ModelCard, StainReference
 from classifiers.datasets import Samples, checking, load
 from classifiers.datasets.base import fit, middle
 from detectors import stain as stains
-from detectors.nuclear_stain import nuclear_densities, typical
+from detectors.nuclear_stain import Nuclei, measure_nuclei
 from smearscan import console, crops, staining
 from smearscan.errors import SmearscanError
 from smearscan.results import Picture, Staining
@@ -79,7 +80,7 @@ class Laid:
     """One slide cut up, its crops below UNCOLOURED still in its own colours."""
 
     lines: list[Line]
-    staining: Staining | None
+    staining: Staining  # as a run tells it
     glass: Triple  # what C-NMC's cells lay on before
     gain: Triple  # what the slide has of their density
 
@@ -138,8 +139,7 @@ def lay(source: Source, slide: Slide) -> Laid:
     facts, table = folder / f"{slide.name}.json", folder / f"{slide.name}.csv"
     if table.is_file():
         said = json.loads(facts.read_text(encoding="utf-8"))
-        stained = Staining(**said["staining"]) if said["staining"] else None
-        return Laid(read_table(table), stained, said["glass"], said["gain"])
+        return Laid(read_table(table), Staining(**said["staining"]), said["glass"], said["gain"])
     cv2.setNumThreads(1)
     plan = SmearPlan(
         *(SIDE, SIDE, MPP),
@@ -161,27 +161,31 @@ def lay(source: Source, slide: Slide) -> Laid:
     cut = cut_slide(composed, slide.name, Shape(CROP_PX, CROP_UM), groups=source.groups, empty=EMPTY, seed=slide.number)
     lines = write_crops(folder, zip(cut.lines, cut.crops, strict=True))
     pool = composed.pools[0]  # the first folder has one staining
-    said = {"staining": cut.staining and asdict(cut.staining), "glass": pool.glass, "gain": pool.gain}
+    assert cut.staining is not None, "a slide of so many cells shows nuclei"
+    said = {"staining": asdict(cut.staining), "glass": pool.glass, "gain": pool.gain}
     facts.write_text(json.dumps(said), encoding="utf-8")
     write_table(table, lines)  # last: a slide whose table is there is whole
     return Laid(lines, cut.staining, pool.glass, pool.gain)
 
 
 def stain_of_cnmc(laid: Sequence[Laid]) -> StainReference:
-    """Return how a slide is measured to be stained that has C-NMC's cells in their own colours, beside the cells of field sets.
+    """Return how a run measures a slide to be stained that has C-NMC's cells in their own colours, beside granulocytes of field sets.
 
     So the cells that were laid on a slide, brought to this stain, are what they were on black, as far as the slide's nuclei tell its stain.
     """
-    known = [np.array(each.staining.nucleus) / np.array(each.gain) for each in laid if each.staining]
+    known = [np.array(each.staining.nucleus) / np.array(each.gain) for each in laid if each.staining.lobed]
     red, green, blue = np.median(known, axis=0).round(4).tolist()
     glass_red, glass_green, glass_blue = np.rint(laid[0].glass).tolist()
     return StainReference((glass_red, glass_green, glass_blue), (red, green, blue))
 
 
 def coloured(laid: Laid, folder: Path, shape: Shape) -> Iterator[tuple[Line, Picture]]:
-    """Yield a slide's crops in the stain that is asked for."""
+    """Yield a slide's crops in the stain that is asked for, in which cells of C-NMC have their own colours."""
+    assert shape.stain is not None
     own = np.stack([read_picture(folder / UNCOLOURED / line.file) for line in laid.lines])
-    yield from zip(laid.lines, crops.in_known_stain(own, shape.card, laid.staining), strict=True)
+    red, green, blue = (np.array(laid.gain) * shape.stain.nucleus).tolist()
+    known = replace(laid.staining, nucleus=(red, green, blue))
+    yield from zip(laid.lines, crops.in_known_stain(own, shape.card, known), strict=True)
 
 
 def test_fields(data: Path) -> list[str]:
@@ -229,11 +233,10 @@ def on_black(folder: Path, card: ModelCard) -> Iterator[tuple[CellFile, Picture]
 
 def _table(on_glass: list[Picture], first: CellFile, card: ModelCard) -> NDArray[np.uint8] | None:
     assert first.glass is not None and first.mpp is not None
-    densities = np.concatenate([nuclear_densities(each, stains.learn(each), first.mpp) for each in on_glass])
-    if card.stain is None or not len(densities):
-        return None
     level = round(first.glass[0])
-    return crops.colour_table(Staining((level, level, level), typical(densities), len(densities)), card.stain)
+    nuclei = Nuclei.joined([measure_nuclei(each, stains.learn(each), first.mpp) for each in on_glass])
+    stained = staining.of_nuclei((level, level, level), nuclei)
+    return None if card.stain is None or stained is None else crops.colour_table(stained, card.stain)
 
 
 def in_their_fields(data: Path, folder: Path, card: ModelCard, shifted: float = 0.0) -> Iterator[tuple[CellFile, Picture]]:
