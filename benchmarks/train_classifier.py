@@ -59,7 +59,7 @@ SAID: dict[str, object] = {
         "Of persons whom it never saw it knows little more than how large their cells are: the area alone tells blasts nearly as "
         "well, and among cells of one size an AUROC of 0.69 is left. It is a place to begin, not a second opinion.",
         "On composed slides one blast in five is not flagged, one in four lymphoid cells of healthy persons is called blast and one in "
-        "twelve of the other white cells: a slide without a blast reads 3 to 24 %. In real fields of two of the field sets it is one "
+        "twelve of the other white cells: a slide without a blast reads 6 to 24 %. In real fields of two of the field sets it is one "
         "normal white cell in thirty.",
         "Which rule sets the threshold was settled after composed slides had been looked at, so what is said of those is somewhat kind.",
         "A run brings a slide to the stain that C-NMC's cells have on black, as far as the nuclei of the slide's granulocytes tell it. A "
