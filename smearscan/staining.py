@@ -23,7 +23,7 @@ from smearscan.patches import PatchGrid
 from smearscan.results import Box, Level, Picture, Pixels, SlideInfo, Staining
 from smearscan.salvage import read_or_white
 
-ENOUGH = 300  # lobed nuclei: by so many the stain is told to 1 %
+ENOUGH = 300  # lobed nuclei: which of them were met matters little then
 MOST_PATCHES = 48  # where white cells are few each shows about six
 FEW = 10  # nuclei; what fewer say is a guess
 READABLE = 0.5  # share of a patch that must be neither glass nor thick nor blurred
