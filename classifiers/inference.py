@@ -28,6 +28,14 @@ CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # the CPU al
 TRACING_FAULTS = (TraceError, RuntimeError, TypeError)
 
 
+def sum_alike_on_any_threads() -> None:
+    """Ask for sums in an order that does not hang on the number of threads; call before the first product of matrices.
+
+    On some processors MKL, which torch multiplies matrices with, parts a long sum over its threads. It reads the wish once.
+    """
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
+
 def quicken(network: nn.Module) -> nn.Module:
     """Return a copy for inference: batch norm folded into the convolutions before it, weights in channels_last order.
 

@@ -16,7 +16,7 @@ from classifiers.allocator import keep_freed_memory
 from classifiers.base import Classifier, ClassifierError, Compute, Predictions
 from classifiers.card import ModelCard
 from classifiers.folder import read_model
-from classifiers.inference import each_on_one_thread, out_of_memory, quicken, rows_that_fit
+from classifiers.inference import each_on_one_thread, out_of_memory, quicken, rows_that_fit, sum_alike_on_any_threads
 from classifiers.preprocess import Preparation
 
 CPU_ROWS = 32  # per forward pass; more gains nothing on a CPU, and fewer than 16 changes the last bits
@@ -44,6 +44,7 @@ class TorchClassifier(Classifier):
         precision: str = "auto",
     ) -> None:
         keep_freed_memory()
+        sum_alike_on_any_threads()
         self.card = card
         self._preparation = Preparation(card.preparation)
         self._devices = devices.choose(device)
@@ -92,11 +93,14 @@ class TorchClassifier(Classifier):
         return logits
 
     def _side_by_side(self, prepared: NDArray[np.uint8]) -> list[Tensor]:
-        """Run passes over small crops on a thread each: to split every layer of a small network over threads costs more than it gains."""
+        """Run passes over small crops on a thread each: to split every layer of a small network over threads costs more than it gains.
+
+        A pass that comes alone has one thread as well, so that its bits are the same however many there are.
+        """
+        if prepared.shape[1] > SIDE_BY_SIDE_PX:
+            return self._one_after_the_other(prepared)
         rows = self._rows
         parts = [prepared[start : start + rows] for start in range(0, len(prepared), rows)]
-        if len(parts) < 2 or prepared.shape[1] > SIDE_BY_SIDE_PX:
-            return self._one_after_the_other(prepared)
         return [logits for part in each_on_one_thread(self._one_after_the_other, parts) for logits in part]
 
     def _probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float32]:
