@@ -268,14 +268,28 @@ def _smallest_groups(samples: Samples, rows: NDArray[np.intp], there: Sequence[s
 
 
 def _folds(samples: Samples, rows: NDArray[np.intp], folds: int, seed: int) -> Iterator[NDArray[np.intp]]:
-    """Yield the rows of each fold; no group is in two of them."""
-    group = np.unique([samples.groups[row] for row in rows], return_inverse=True)[1]
-    labels = samples.labels[rows]
-    there = int(group.max()) + 1 if group.size else 0
+    """Yield the rows of each fold; no group is in two of them.
+
+    Groups whose subject nobody knows, as single fields, are dealt by themselves where there are enough of them: beside large groups
+    of persons they would only fill up the folds that those left small.
+    """
+    groups = np.array([samples.groups[row] for row in rows])
+    there = len(np.unique(groups))
     if folds < 2 or there < folds:
         raise SplitError(f"{there} groups of subjects cannot be dealt into {folds} folds; {_groups_of_classes(samples)}.")
-    if np.bincount(labels).max() < folds:
+    if np.bincount(samples.labels[rows]).max() < folds:
         raise SplitError(f"{folds} folds need {folds} cells of a class at least; {_groups_of_classes(samples)}.")
+    named = np.isin(groups, groups[[bool(samples.subjects[row]) for row in rows]])
+    parts = [part for part in (named, ~named) if part.any()]
+    if any(len(np.unique(groups[part])) < folds or np.bincount(samples.labels[rows[part]]).max() < folds for part in parts):
+        parts = [np.ones(len(rows), np.bool_)]
+    for dealt in zip(*(_dealt(samples, rows[part], folds, seed) for part in parts), strict=True):
+        yield np.sort(np.concatenate(dealt))
+
+
+def _dealt(samples: Samples, rows: NDArray[np.intp], folds: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    group = np.unique([samples.groups[row] for row in rows], return_inverse=True)[1]
+    labels = samples.labels[rows]
     kept = _thinned(group, labels, folds, seed)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed % 2**32)
     with warnings.catch_warnings():  # a class of fewer cells than folds: `_check_classes` says it in our words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +225,13 @@ def test_a_split_that_does_not_belong_is_refused(tmp_path: Path, change: object,
         read_split(tmp_path / "gone.csv", samples)
     with pytest.raises(SplitError, match="does not belong to 4 cells"):
         write_split(path, samples, Split("given", np.zeros(3, np.int8), leaky=True))
+
+
+def test_fields_of_nobody_known_are_dealt_evenly_beside_persons_of_many_cells() -> None:
+    persons = [(1, 900), (1, 200), (1, 150), (0, 400), (0, 300), (0, 30), (0, 20), (1, 20), (1, 10), (0, 10)]
+    samples = make(persons + [(0, 6)] * 60)
+    subjects = tuple(group if int(group[1:]) < len(persons) else "" for group in samples.groups)
+    samples = replace(samples, subjects=subjects)
+    for split in cross_splits(samples, 5, seed=3, hold_back=False):
+        fields = {samples.groups[row] for row in split.rows("test").tolist() if not subjects[row]}
+        assert 8 <= len(fields) <= 16
