@@ -20,13 +20,15 @@ SMALLEST_UM2, LARGEST_UM2 = 15.0, 250.0  # of a nucleus: less is a platelet, mor
 LOBE_UM2 = 40.0  # a smaller piece is a lobe: of the nuclei of healthy persons' lymphocytes nine in ten are larger than 49
 LOBED_SOLIDITY = 0.9  # of its convex outline a lobed nucleus fills less; lymphocytes and blasts fill 0.97 and more
 ENOUGH_LOBED = 10  # from so many on they alone tell the stain
+INSIDE_UM = 1.25  # from a nucleus's edge: so far in blur and the coarse colours of JPEG reach little, and lobes still have pixels
+MOST_INSIDE = 0.8  # of how far a nucleus's innermost pixel lies from its edge
 
 
 @dataclass(frozen=True)
 class Nuclei:
     """What was seen of nuclei."""
 
-    densities: NDArray[np.float64]  # (n, 3): optical density in red, green and blue, of the darker half of a nucleus's pixels
+    densities: NDArray[np.float64]  # (n, 3): optical density in red, green and blue, of a nucleus's inside
     lobed: NDArray[np.bool_]  # whether it is one of a granulocyte, or a piece of one
 
     @classmethod
@@ -55,11 +57,7 @@ class Nuclei:
 
 
 def measure_nuclei(picture: NDArray[np.uint8], stain: Stain, mpp: float) -> Nuclei:
-    """Measure every nucleus of a picture.
-
-    The paler half of a nucleus's pixels is where it thins out, and hangs on where its edge is drawn. What the picture's edge
-    cuts has no shape of its own, and is not called lobed.
-    """
+    """Measure every nucleus of a picture. What the picture's edge cuts has no shape of its own, and is not called lobed."""
     marked = (nucleus_density(picture, stain.white) >= stain.nucleus).astype(np.uint8)
     marked = cv2.morphologyEx(marked, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.uint8, copy=False)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(marked)
@@ -72,11 +70,20 @@ def measure_nuclei(picture: NDArray[np.uint8], stain: Stain, mpp: float) -> Nucl
         left, top, width, height = stats[label, :4].tolist()
         part = np.s_[top : top + height, left : left + width]
         mask = labels[part] == label
-        seen = np.stack([table[picture[part][mask][:, channel]] for channel, table in enumerate(tables)], axis=1)
-        densities.append(np.median(seen[seen[:, 1] >= np.median(seen[:, 1])], axis=0))
+        seen = picture[part][inside(mask, mpp)]
+        densities.append(np.median([table[seen[:, channel]] for channel, table in enumerate(tables)], axis=1))
         whole = left > 0 and top > 0 and left + width < picture.shape[1] and top + height < picture.shape[0]
         lobed.append(whole and (areas[label] < LOBE_UM2 or _solidity(mask) < LOBED_SOLIDITY))
     return Nuclei(np.array(densities, np.float64).reshape(-1, 3), np.array(lobed, np.bool_))
+
+
+def inside(nucleus: NDArray[np.bool_], mpp: float) -> NDArray[np.bool_]:
+    """Return which pixels of a nucleus show its stain: how dark it is beside its edge hangs on how sharp the picture is.
+
+    Lobes are small. Of a picture with more blur their edges are a larger part of what is seen, and they would tell a paler stain.
+    """
+    depth = cv2.distanceTransform(np.pad(nucleus.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return np.asarray(nucleus & (depth >= min(INSIDE_UM / mpp, MOST_INSIDE * float(depth.max()))), np.bool_)
 
 
 def _solidity(mask: NDArray[np.bool_]) -> float:

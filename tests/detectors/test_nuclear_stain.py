@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.nuclear_stain import ENOUGH_LOBED, Nuclei, measure_nuclei
+from detectors.nuclear_stain import ENOUGH_LOBED, Nuclei, inside, measure_nuclei
 from detectors.stain import learn
 
 MPP = 0.25
@@ -55,3 +55,19 @@ def test_a_nucleus_is_lobed_by_its_shape_unless_the_picture_cuts_it() -> None:
     assert int(found.lobed.sum()) == 2
     darkest = found.densities[found.lobed]
     np.testing.assert_allclose(darkest, np.broadcast_to(np.log((np.array(GLASS) + 1) / (np.array(NUCLEUS) + 1)), darkest.shape), atol=0.05)
+
+
+def test_a_blurred_picture_tells_the_same_stain() -> None:
+    picture = np.full((400, 600, 3), GLASS, np.uint8)
+    for x in range(60, 560, 60):
+        cv2.ellipse(picture, (x, 200), (15, 9), 30, 0, 360, NUCLEUS, cv2.FILLED)  # 26 um2: a lobe
+    blurred = np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.6), np.uint8)
+    sharp, soft = (measure_nuclei(each, learn(picture), MPP).telling() for each in (picture, blurred))
+    np.testing.assert_allclose(np.median(soft, axis=0), np.median(sharp, axis=0), rtol=0.03)
+
+
+def test_the_inside_of_the_smallest_nucleus_still_has_pixels() -> None:
+    lobe = np.zeros((20, 20), np.bool_)
+    lobe[8:12, 2:18] = True
+    assert inside(lobe, MPP).any()
+    assert not inside(lobe, MPP)[8].any()
