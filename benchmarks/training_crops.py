@@ -19,13 +19,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from classifiers.card import ModelCard, StainReference
 from classifiers.datasets import Samples, checking, load
 from classifiers.datasets.base import fit, middle
-from detectors import stain as stains
-from detectors.nuclear_stain import Nuclei, measure_nuclei
 from smearscan import console, crops, staining
 from smearscan.errors import SmearscanError
 from smearscan.results import Picture, Staining
@@ -33,7 +30,7 @@ from smearscan.smears import CellChoice, SmearPlan, compose
 from smearscan.smears.cell_folders import CellFile, read_cell_folder
 from smearscan.smears.cutting import cut_white_cells
 from smearscan.smears.field_pictures import list_fields, read_picture
-from smearscan.smears.real_cells import Triple
+from smearscan.smears.real_cells import Triple, own_stain
 from smearscan.smears.training_cells import BLAST, OTHER, SHIFTED, Line, Shape, cut_slide, read_table, write_crops, write_table
 
 CROP_PX, CROP_UM = 112, 28.0
@@ -213,30 +210,23 @@ def in_fields(data: Path, folder: Path, shape: Shape) -> Iterator[tuple[Line, Pi
 
 
 def on_black(folder: Path, card: ModelCard) -> Iterator[tuple[CellFile, Picture]]:
-    """Yield the cut-outs of a set alone on black, in the stain that a card knows; cells of one staining are changed alike."""
-    cut_outs: dict[str, list[tuple[CellFile, Picture, NDArray[np.bool_]]]] = {}
+    """Yield the cut-outs of a set alone on black, in the stain that a card knows, as far as whole cells of their picture tell theirs."""
+    alike: dict[str, list[CellFile]] = {}
     for cell in read_cell_folder(folder).cells:
-        layers = cv2.imread(str(cell.path), cv2.IMREAD_UNCHANGED)
-        if layers is None or cell.mpp is None or cell.glass is None:
-            raise SmearscanError(f"{cell.path} is no cut-out with a scale. Remove the folder, so that it is cut out again.")
-        rgb = np.asarray(cv2.cvtColor(np.ascontiguousarray(layers[..., :3]), cv2.COLOR_BGR2RGB), np.uint8)
-        cut_outs.setdefault(cell.staining, []).append((cell, rgb, layers[..., 3] >= 128))
-    for alike in cut_outs.values():
-        table = _table(
-            [np.where(mask[..., None], rgb, np.uint8(cell.glass[0])) for cell, rgb, mask in alike if cell.glass], alike[0][0], card
-        )
-        for cell, rgb, mask in alike:
-            assert cell.mpp is not None
-            seen = np.where(mask[..., None], rgb if table is None else cv2.LUT(rgb, table), 0).astype(np.uint8)
+        alike.setdefault(cell.staining, []).append(cell)
+    for cells in alike.values():
+        own = own_stain(tuple(cells))
+        if own is None:
+            continue
+        red, green, blue = (round(level) for level in own.glass)
+        known = Staining((red, green, blue), own.nuclei, own.cells)
+        for cell in cells:
+            layers = cv2.imread(str(cell.path), cv2.IMREAD_UNCHANGED)
+            if layers is None or cell.mpp is None:
+                raise SmearscanError(f"{cell.path} is no cut-out with a scale. Remove the folder, so that it is cut out again.")
+            rgb = np.asarray(cv2.cvtColor(np.ascontiguousarray(layers[..., :3]), cv2.COLOR_BGR2RGB), np.uint8)
+            seen = np.where(layers[..., 3:] >= 128, crops.in_known_stain(rgb[None], card, known)[0], 0).astype(np.uint8)
             yield cell, fit(middle(seen, round(CROP_UM / cell.mpp)), CROP_PX)
-
-
-def _table(on_glass: list[Picture], first: CellFile, card: ModelCard) -> NDArray[np.uint8] | None:
-    assert first.glass is not None and first.mpp is not None
-    level = round(first.glass[0])
-    nuclei = Nuclei.joined([measure_nuclei(each, stains.learn(each), first.mpp) for each in on_glass])
-    stained = staining.of_nuclei((level, level, level), nuclei)
-    return None if card.stain is None or stained is None else crops.colour_table(stained, card.stain)
 
 
 def in_their_fields(data: Path, folder: Path, card: ModelCard, shifted: float = 0.0) -> Iterator[tuple[CellFile, Picture]]:

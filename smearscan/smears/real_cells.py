@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.nuclear_stain import inside
+from detectors.stain import UNMIXING
 from smearscan.errors import ConfigError
 from smearscan.results import Picture
 from smearscan.smears.cell_folders import CellFile
@@ -33,7 +35,8 @@ _NO_COLOUR = 0.1  # of its density in green: where a nucleus has no more in a co
 _GREEN = 1
 _GAINS = 0.3, 3.5  # of density
 _SAMPLE = 96  # cells from which a folder's stain is taken
-_DARKEST = 0.3  # share of a cell's pixels that is nucleus in every kind of white cell
+_NUCLEUS_FROM = 0.5  # of the nucleus density that the densest twentieth of a cell has
+_CALM_UM = 0.2  # of blur, against chromatin's grain, before a nucleus is told from what lies around it
 _OPTICS_UM = 0.13  # how sharp cut-outs are themselves
 _CELL_SPREAD = 0.03  # from cell to cell of one smear, beside what they differ in themselves
 _OWN_SPREAD = 0.1  # what nuclei of one smear differ in themselves
@@ -64,7 +67,7 @@ class RealCells(CellSource):
 
     def draw(self, rng: np.random.Generator, mpp: float) -> Cutout:
         pool, cell, found = self._pick(rng)
-        scale = _scale(pool, cell) / mpp
+        scale = _scale(pool.mpp, cell) / mpp
         diameter = _diameter(found, scale)
         strength = np.array(pool.gain) * np.exp(rng.normal(0, pool.spread)) * np.exp(rng.normal(0, _CELL_SPREAD / 2, 3))
         density = (np.log(np.array(pool.glass) + 1.0) - np.log(found.rgb.astype(np.float64) + 1.0))[..., pool.colours]
@@ -80,7 +83,7 @@ class RealCells(CellSource):
 
     def measure(self, rng: np.random.Generator, mpp: float) -> float:
         pool, cell, found = self._pick(rng)
-        return _diameter(found, _scale(pool, cell) / mpp)
+        return _diameter(found, _scale(pool.mpp, cell) / mpp)
 
     def origin(self, rng: np.random.Generator, mpp: float) -> Mapping[str, str]:
         _, cell, _ = self._pick(rng)
@@ -112,11 +115,11 @@ def make_pool(cells: tuple[CellFile, ...], share: float, mpp: float | None, look
     `variation` is the slide's own. A colour that the cells' nuclei have no density in is made from their green: some cameras see
     nothing of the stain in blue, where every smear's nuclei have some.
     """
-    own = own_stain(cells)
-    if own is None:
-        return None
     if mpp is None and any(cell.mpp is None for cell in cells):
         raise ConfigError(f"{cells[0].path} does not say its microns per pixel. Give them with --cells-mpp.")
+    own = own_stain(cells, mpp)
+    if own is None:
+        return None
     colours = tuple(_GREEN if density < _NO_COLOUR * own.nuclei[_GREEN] else colour for colour, density in enumerate(own.nuclei))
     # A nucleus may let more blue through than the glass beside it: its density there is then next to none.
     target = np.array(NUCLEUS if look.nucleus is None else np.sqrt(np.array(NUCLEUS) * np.maximum(look.nucleus, _LEAST_DENSITY)))
@@ -128,15 +131,18 @@ def make_pool(cells: tuple[CellFile, ...], share: float, mpp: float | None, look
 
 
 @lru_cache(maxsize=4096)  # many slides are made of the same folders
-def own_stain(cells: tuple[CellFile, ...]) -> OwnStain | None:
-    """Return how cells are stained, by a sample that is the same for the same cells; None where none of them is whole."""
+def own_stain(cells: tuple[CellFile, ...], mpp: float | None = None) -> OwnStain | None:
+    """Return how cells are stained, by a sample that is the same for the same cells; None where none of them is whole.
+
+    `mpp` is the scale of cells that do not say their own. Nuclei are measured as a run measures those of a slide.
+    """
     chosen = np.random.default_rng(len(cells)).permutation(len(cells))[: 3 * _SAMPLE].tolist()
     opened = ((cells[row], found) for row in chosen if (found := read_pasteable(cells[row].path)) is not None)
     sample = list(islice(opened, _SAMPLE))
     if not sample:
         return None
     glass = _glass(sample)
-    red, green, blue = np.median([_nucleus(found, glass) for _, found in sample], axis=0).tolist()
+    red, green, blue = np.median([_nucleus(found, glass, _scale(mpp, cell)) for cell, found in sample], axis=0).tolist()
     return OwnStain(glass, (red, green, blue), len(sample))
 
 
@@ -149,15 +155,15 @@ def _glass(sample: Sequence[tuple[CellFile, Pasteable]]) -> Triple:
     return (level, level, level)
 
 
-def _nucleus(found: Pasteable, glass: Triple) -> NDArray[np.float64]:
-    density = np.log(np.array(glass) + 1.0) - np.log(found.rgb[found.mask].astype(np.float64) + 1.0)
-    red = density[:, 0]  # which the granules of an eosinophil, as dark as its nucleus in green, let through
-    dark = red >= np.quantile(red, 1 - _DARKEST)
-    return np.asarray(np.median(density[dark], axis=0), np.float64)
+def _nucleus(found: Pasteable, glass: Triple, mpp: float) -> NDArray[np.float64]:
+    density = np.log(np.array(glass) + 1.0) - np.log(found.rgb.astype(np.float64) + 1.0)
+    purple = cv2.GaussianBlur(density @ UNMIXING, (0, 0), _CALM_UM / mpp)
+    marked = found.mask & (purple >= _NUCLEUS_FROM * np.quantile(purple[found.mask], 0.95))
+    return np.asarray(np.median(density[inside(marked, mpp)], axis=0), np.float64)
 
 
-def _scale(pool: CellPool, cell: CellFile) -> float:
-    scale = pool.mpp if pool.mpp is not None else cell.mpp
+def _scale(mpp: float | None, cell: CellFile) -> float:
+    scale = mpp if mpp is not None else cell.mpp
     assert scale is not None  # make_pool has asked
     return scale
 
