@@ -31,6 +31,7 @@ _STRIDE = 4  # pixels between the places at which a patch may be cut out
 COVER = (0.15 / 0.08, 0.6 / 0.08)  # what `field_look` gives for a field that is neither bare nor crowded
 _EDGE_UM = 0.8  # of a field that is not used: cameras and JPEG spoil the border
 _SUNK = 0.7  # of the paler of two cells that lie on each other
+_FOOT, _BESIDE_PX = 0.2, 2.5  # of a red cell's edge: the share of its height from which on it is looked at, and how far beside the cell
 _PLATELET_UM2 = 8.0
 _PALLOR_UM2 = 30.0
 _OPEN = ((90.0, 3.0), (97.0, 5.5))  # percentile of the room, and micrometres: where cells begin to lie, and lie gladly
@@ -309,13 +310,9 @@ def _look(sheets: list[_Sheet], fields: list[FieldPicture], glass: tuple[float, 
     blurs, noises = [], []
     for sheet in sheets:
         green = sheet.density[..., 1].astype(np.float32)
-        slope = np.hypot(cv2.Sobel(green, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(green, cv2.CV_32F, 0, 1, scale=1 / 8))
-        inside = green > MATTER
-        rim = inside & (sheet.room == 0) & (cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0)
-        if rim.sum() > 50:
-            height = float(np.percentile(green[inside], 70))
-            seen = height / (np.sqrt(2 * np.pi) * float(np.percentile(slope[rim], 85)))
-            blurs.append(np.sqrt(max(seen**2 - 0.8**2, 0.3**2)))  # the gradient's own smoothing
+        blur = _blur_of_edges(green, sheet.room)
+        if blur is not None:
+            blurs.append(blur)
         bare = sheet.room > 1.0 / mpp
         fine = green - cv2.GaussianBlur(green, (0, 0), 1.5)
         if bare.sum() > 50:
@@ -323,6 +320,22 @@ def _look(sheets: list[_Sheet], fields: list[FieldPicture], glass: tuple[float, 
     nuclei = [field.nucleus for field in fields if field.nucleus is not None]
     nucleus = tuple(np.median(nuclei, axis=0).tolist()) if nuclei else None
     return Look(glass, float(np.median(blurs)) if blurs else 1.0, float(np.median(noises)) if noises else 1.0, nucleus)
+
+
+def _blur_of_edges(green: NDArray[np.float32], room: NDArray[np.float16]) -> float | None:
+    """Return how blurred the sharper edges of red cells are, whether the cells are dark or pale; None where there are hardly any."""
+    matter = green[green > MATTER]
+    if not len(matter):
+        return None
+    height = float(np.percentile(matter, 70))
+    # From a share of the cells' own height on: a fixed density would lie high up the flank of a pale cell, and miss where it is steep.
+    cells = green > _FOOT * height
+    rim = cells & (room <= _BESIDE_PX) & (cv2.erode(cells.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0)
+    if rim.sum() <= 50:
+        return None
+    slope = np.hypot(cv2.Sobel(green, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(green, cv2.CV_32F, 0, 1, scale=1 / 8))
+    seen = height / (np.sqrt(2 * np.pi) * float(np.percentile(slope[rim], 85)))
+    return float(np.sqrt(max(seen**2 - 0.8**2, 0.3**2)))  # the gradient's own smoothing
 
 
 def turned_place(x: int, y: int, side: int, turn: int) -> tuple[int, int]:

@@ -439,6 +439,15 @@ def folder_of_two_smears(folder: Path, times: tuple[float, float, float]) -> Pat
     return folder
 
 
+def test_pale_red_cells_are_no_blurred_ones(fields: Path, background: RealBackground, tmp_path: Path) -> None:
+    for path in fields.glob("*.jpg"):
+        picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB).astype(np.float64)
+        glass = np.percentile(picture, 97, axis=(0, 1))
+        save(tmp_path / path.name, np.clip(glass * (picture / glass) ** 0.45, 0, 255).astype(np.uint8))
+    pale = RealBackground(tmp_path, mpp=0.25, seed=1, glass=(238, 235, 234), field_mpp=FIELD_MPP)
+    assert pale.look.blur == pytest.approx(background.look.blur, rel=0.15)
+
+
 def test_each_smears_cells_are_brought_to_the_slides_stain(fields: Path, tmp_path: Path) -> None:
     two = folder_of_two_smears(tmp_path / "two", (0.7, 0.6, 0.8))
     made = compose(replace(PLAN, blast_fraction=0), [CellChoice(two, mpp=CELL_MPP)], fields, field_mpp=FIELD_MPP)
