@@ -58,10 +58,11 @@ SAID: dict[str, object] = {
     "limits": (
         "Of persons whom it never saw it knows little more than how large their cells are: the area alone tells blasts nearly as "
         "well, and among cells of one size an AUROC of 0.69 is left. It is a place to begin, not a second opinion.",
-        "On composed slides one blast in five is not flagged, one in four lymphoid cells of healthy persons is called blast and one in "
-        "twelve of the other white cells: a slide without a blast reads 6 to 24 %. In real fields of two of the field sets it is one "
-        "normal white cell in thirty.",
-        "Which rule sets the threshold was settled after composed slides had been looked at, so what is said of those is somewhat kind.",
+        "On composed slides one blast in seven is not flagged, one in four lymphoid cells of healthy persons is called blast and one in "
+        "fifteen of the other white cells: a slide without a blast reads 4 to 21 %. In real fields of two of the field sets it is one "
+        "normal white cell in twenty-two.",
+        "Which rule sets the threshold, and how a slide's stain is measured, was settled after composed slides had been looked at, so what "
+        "is said of those is somewhat kind.",
         "A run brings a slide to the stain that C-NMC's cells have on black, as far as the nuclei of the slide's granulocytes tell it. A "
         "tenth more or less of the stain than that changes few calls; what another hue does was not measured.",
         "On composed slides those granulocytes are other persons' than the lymphoid cells, and each picture's were brought to the slide's "
