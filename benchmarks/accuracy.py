@@ -312,7 +312,7 @@ def measure_slides(place: Place, counts: Sequence[SubjectCounts]) -> dict[str, A
             {"title": "Composed slides one by one, yolo", "rows": slides_table(by_mode["yolo"])},
         ],
         # Of what a run does by default: windows miss other cells than a detector does, and read less on a negative slide.
-        "blank_fractions": figures(by_mode["yolo"]).blank.fractions,
+        "blank_fractions": next(each for each in found if each.mode == "yolo").blank.fractions,
     }
 
 

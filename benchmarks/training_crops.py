@@ -211,11 +211,8 @@ def in_fields(data: Path, folder: Path, shape: Shape) -> Iterator[tuple[Line, Pi
 
 def on_black(folder: Path, card: ModelCard) -> Iterator[tuple[CellFile, Picture]]:
     """Yield the cut-outs of a set alone on black, in the stain that a card knows, as far as whole cells of their picture tell theirs."""
-    alike: dict[str, list[CellFile]] = {}
-    for cell in read_cell_folder(folder).cells:
-        alike.setdefault(cell.staining, []).append(cell)
-    for cells in alike.values():
-        own = own_stain(tuple(cells))
+    for cells in read_cell_folder(folder).by_staining().values():
+        own = own_stain(cells)
         if own is None:
             continue
         red, green, blue = (round(level) for level in own.glass)

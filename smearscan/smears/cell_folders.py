@@ -58,6 +58,13 @@ class CellFolder:
         """Return the cells whose label is (or is not) one of `labels`."""
         return tuple(cell for cell in self.cells if (cell.label.lower() in labels) is inside)
 
+    def by_staining(self) -> dict[str, tuple[CellFile, ...]]:
+        """Return the cells that were stained alike, under what says how."""
+        found: dict[str, list[CellFile]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.staining, []).append(cell)
+        return {staining: tuple(cells) for staining, cells in found.items()}
+
 
 def read_cell_folder(root: Path) -> CellFolder:
     """List the cells of a folder; raises ConfigError where there are none."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from smearscan.errors import ConfigError, OutputError
-from smearscan.smears.cell_folders import BLAST_LABELS, CellFile, CellFolder, choose_cells, licence_of, read_cell_folder
+from smearscan.smears.cell_folders import BLAST_LABELS, CellFolder, choose_cells, licence_of, read_cell_folder
 from smearscan.smears.cutouts import CellSource
 from smearscan.smears.painting import Smear, plan_smear
 from smearscan.smears.plan import OTHER, SmearPlan
@@ -129,7 +129,7 @@ def _pools(whole: Sequence[CellFolder], chosen: Sequence[CellFolder], cells: Seq
     variation = np.exp(rng.normal(0, _STRENGTH_SPREAD)) * np.exp(rng.normal(0, _HUE_SPREAD, 3))
     pools = []
     for every, folder, each in zip(whole, chosen, cells, strict=True):
-        alike, parts = _by_staining(every), _by_staining(folder)
+        alike, parts = every.by_staining(), folder.by_staining()
         made = [
             (make_pool(alike[staining], each.share * len(part) / len(folder.cells), each.mpp, look, variation), part)
             for staining, part in sorted(parts.items())
@@ -139,13 +139,6 @@ def _pools(whole: Sequence[CellFolder], chosen: Sequence[CellFolder], cells: Seq
             raise ConfigError(f"No cell of {folder.root} is whole and large enough to be laid on a slide. Choose other --cells.")
         pools += found
     return pools
-
-
-def _by_staining(folder: CellFolder) -> dict[str, tuple[CellFile, ...]]:
-    found: dict[str, list[CellFile]] = {}
-    for cell in folder.cells:
-        found.setdefault(cell.staining, []).append(cell)
-    return {staining: tuple(cells) for staining, cells in found.items()}
 
 
 def _sources(pools: Sequence[CellPool], look: Look, blast_labels: Sequence[str], plan: SmearPlan) -> dict[str, CellSource]:
